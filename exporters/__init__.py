@@ -1,0 +1,1 @@
+"""Records and proposals to the formats that trainers read."""

@@ -1,0 +1,1 @@
+"""Which model, where its weights come from, image → Features, and the cache of them."""

@@ -1,0 +1,40 @@
+"""What the backbone says of one image: the only thing the rest of the product computes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """One image's tokens and attention.
+
+    Attributes:
+        tokens: (gh, gw, C) float32, the last block's patch tokens after the final LayerNorm, not normalised.
+        attention: (heads, gh, gw) float32, the last layer's [CLS] → patch attention per head. The softmax runs
+            over all tokens, so a head sums to less than one: the rest went to prefix tokens.
+        image_size: (H, W) of the upright image in pixels.
+        input_size: (h, w) in pixels of what the model saw; h = gh·patch and w = gw·patch.
+        model_key: identity of what computed this: model id, SHA-256 of the weights, dtype, preprocessing version.
+    """
+
+    tokens: FloatArray
+    attention: FloatArray
+    image_size: tuple[int, int]
+    input_size: tuple[int, int]
+    model_key: str
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(gh, gw): patches down and across."""
+        return self.tokens.shape[0], self.tokens.shape[1]
+
+    @property
+    def patch(self) -> int:
+        """Side of one patch in input pixels."""
+        return self.input_size[0] // self.tokens.shape[0]

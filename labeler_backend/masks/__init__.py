@@ -1,0 +1,1 @@
+"""Masks as arrays, RLE and polygons; edge-aware refinement; metrics."""
