@@ -1,4 +1,4 @@
-"""The last layer's [CLS] → patch attention, without `output_attentions` (which costs 2 to 6 times the time)."""
+"""The last layer's [CLS] → patch attention, without `output_attentions`, which makes all layers slow."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ class LastAttention:
     def cls_row(self, heads: int, prefix: int) -> torch.Tensor:
         """(B, heads, patches) float32: softmax over all tokens of the [CLS] row, patches only.
 
-        Only patch keys are rotated in DINOv3 (Siméoni et al. 2025, as transformers' `apply_rotary_pos_emb`); [CLS]
-        and registers are not.
+        In DINOv3 (Siméoni et al. 2025) patch keys are rotated by their position, as in transformers'
+        `apply_rotary_pos_emb`; [CLS] and registers are not.
 
         Args:
             heads: attention heads.
             prefix: tokens before the patches, [CLS] and registers.
         """
         batch, tokens, channels = self.key.shape
-        query = self.query[:, 0].float().view(batch, heads, channels // heads)
-        key = self.key.float().view(batch, tokens, heads, channels // heads)
+        query = self.query[:, 0].float().reshape(batch, heads, channels // heads)
+        key = self.key.float().reshape(batch, tokens, heads, channels // heads)
         if self.rotation is not None:
             key = torch.cat([key[:, :prefix], _rotate(key[:, prefix:], *self.rotation)], dim=1)
         scores = torch.einsum("bhd,bnhd->bhn", query, key) * (channels // heads) ** -0.5
-        return scores.softmax(dim=-1)[:, :, prefix:]
+        attention: torch.Tensor = scores.softmax(dim=-1)[:, :, prefix:]
+        return attention
 
 
 def _rotate(key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

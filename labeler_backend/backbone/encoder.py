@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel
 
 from labeler_backend.backbone import attention, preprocess
 from labeler_backend.backbone.device import dtype_name, pick_device, pick_dtype
 from labeler_backend.backbone.features import Features
+from labeler_backend.backbone.model import forward_options, load_model
 from labeler_backend.backbone.preprocess import Normalisation, Side, UInt8Image
-from labeler_backend.backbone.registry import DEFAULT_MODEL, FAMILIES
-from labeler_backend.backbone.weights import WeightsLocation, fetch
-from labeler_backend.errors import WeightsError
-
-logger = logging.getLogger("labeler_backend")
+from labeler_backend.backbone.registry import DEFAULT_MODEL
+from labeler_backend.backbone.weights import fetch
 
 IMAGE_SIZE = 518
 """Default long side of an image in pixels."""
@@ -31,7 +27,7 @@ IMAGE_SIZE = 518
 _BATCH = {"cpu": 1, "mps": 4, "cuda": 16}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Encoder:
     """A backbone, ready to use from several threads.
 
@@ -82,9 +78,8 @@ class Encoder:
         chosen = pick_device(device)
         number_format = pick_dtype(dtype, chosen)
         location = fetch(name, cache_dir, offline)
-        model = _load_model(location)
-        config = model.config
-        _compute_in(model, number_format)
+        model = load_model(location, number_format)
+        config: Any = model.config
         key = f"{location.spec.name}:{location.sha256[:12]}:{dtype_name(number_format)}"
         return cls(
             model=model.to(chosen),
@@ -100,7 +95,7 @@ class Encoder:
 
     def target_size(self, image: UInt8Image, size: int = IMAGE_SIZE, side: Side = "long") -> tuple[int, int]:
         """(h, w) this model would see of an image; see `preprocess.target_size`."""
-        return preprocess.target_size(image.shape[:2], size, self.patch, side)
+        return preprocess.target_size((image.shape[0], image.shape[1]), size, self.patch, side)
 
     def encode(
         self,
@@ -115,8 +110,8 @@ class Encoder:
             images: of any sizes; those with equal grids share batches.
             size: long or short side in pixels of what the model sees.
             side: which one `size` means.
-            batch_size: images per forward pass; None takes what suits the device. Only with 1 does a result not
-                depend on the images beside it, in the last bits.
+            batch_size: images per forward pass; None takes what suits the device. Only with 1 are the last
+                bits of a result the same whatever goes beside it.
         """
         return self.encode_at(images, [self.target_size(image, size, side) for image in images], batch_size)
 
@@ -150,7 +145,7 @@ class Encoder:
         gh, gw = height // self.patch, width // self.patch
         resized = np.stack([preprocess.resize(image, input_size) for image in images])
         with self._lock, torch.inference_mode(), attention.capture(self.model) as last:
-            tokens = self.model(self._pixels(resized), **_forward_options(self.model)).last_hidden_state
+            tokens = self.model(self._pixels(resized), **forward_options(self.model)).last_hidden_state
             attended = last.cls_row(self.heads, self.prefix_tokens).cpu().numpy()
             patches = tokens[:, self.prefix_tokens :].float().cpu().numpy()
         return [
@@ -180,67 +175,6 @@ def _batches(input_sizes: Sequence[tuple[int, int]], batch_size: int) -> Iterato
     for indices in groups.values():
         for start in range(0, len(indices), batch_size):
             yield indices[start : start + batch_size]
-
-
-def _load_model(location: WeightsLocation) -> nn.Module:
-    """The model in float32, in evaluation mode, with every weight from the file.
-
-    Raises:
-        WeightsError: not a DINO-family ViT, or the file does not fill it.
-    """
-    folder = location.folder
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        if config.model_type not in FAMILIES:
-            raise WeightsError(
-                f"{location.spec.name} is a {config.model_type!r} model: use one of {', '.join(FAMILIES.values())}."
-            )
-        options: dict[str, Any] = {"add_pooling_layer": False} if config.model_type == "vit" else {}
-        model, report = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            local_files_only=True,
-            attn_implementation="sdpa",
-            dtype=torch.float32,
-            output_loading_info=True,
-            **options,
-        )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(
-            f"{folder} cannot be loaded ({first[:200]}): delete it and fetch again."
-        ) from error
-    missing = sorted(name for name in report["missing_keys"] if not name.endswith("mask_token"))
-    if missing:
-        raise WeightsError(
-            f"{folder} lacks weights of the model ({missing[0]}, …): delete it and fetch again."
-        )
-    model.eval()
-    return model  # type: ignore[no-any-return]
-
-
-def _compute_in(model: nn.Module, dtype: torch.dtype) -> None:
-    """Blocks in `dtype`; patch and position embeddings, rotary ones too, stay float32 and are rounded once.
-
-    Bicubic interpolation of position embeddings and rotary angles lose what they are for in half precision.
-    """
-    if dtype == torch.float32:
-        return
-    kept = {"embeddings", "rope_embeddings"}
-    for name, child in model.named_children():
-        if name in kept:
-            child.register_forward_hook(lambda _module, _inputs, output: _cast(output, dtype))
-        else:
-            child.to(dtype)
-
-
-def _cast(output: Any, dtype: torch.dtype) -> Any:
-    return tuple(part.to(dtype) for part in output) if isinstance(output, tuple) else output.to(dtype)
-
-
-def _forward_options(model: Any) -> dict[str, Any]:
-    """DINO v1 interpolates its position embeddings only when told; the others always do."""
-    return {"interpolate_pos_encoding": True} if model.config.model_type == "vit" else {}
 
 
 def _square(patch_size: int | Sequence[int]) -> int:

@@ -56,7 +56,7 @@ def download(spec: ModelSpec) -> Path:
 
     Raises:
         HubUnreachable: no answer within seconds, offline mode, or the hub itself failed.
-        WeightsError: the hub answered, and the model cannot be had: gated, private, unknown or without weights.
+        WeightsError: the hub answered, and the model is gated, private, unknown or without weights.
     """
     if constants.HF_HUB_OFFLINE:
         raise HubUnreachable("HF_HUB_OFFLINE is set")
@@ -112,12 +112,12 @@ def _refusal(spec: ModelSpec, error: HfHubHTTPError) -> Exception:
     page = f"{constants.ENDPOINT}/{spec.hub_id}"
     if isinstance(error, GatedRepoError) or (spec.gated and status in (401, 403)):
         return WeightsError(
-            f"{spec.hub_id} is gated (HTTP {status}): accept its licence at {page} and set HF_TOKEN to a token of "
-            "that account."
+            f"{spec.hub_id} is gated (HTTP {status}): accept its licence at {page} and set HF_TOKEN to a "
+            "token of that account."
         )
     if isinstance(error, RepositoryNotFoundError) or status in (401, 403, 404):
         return WeightsError(
-            f"The hub has no {spec.hub_id}, or it is private (HTTP {status}): check the name, or set HF_TOKEN."
+            f"The hub shows no {spec.hub_id} (HTTP {status}): check the name, or set HF_TOKEN if private."
         )
     return HubUnreachable(f"HTTP {status}")
 

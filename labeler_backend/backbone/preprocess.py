@@ -16,7 +16,7 @@ import numpy.typing as npt
 from labeler_backend.errors import WeightsError
 
 PREPROCESSING_VERSION = 1
-"""Raised whenever the same pixels would reach the model as other numbers: cached features and heads carry it."""
+"""Raised whenever the same pixels reach the model as other numbers; cached features and heads carry it."""
 
 UInt8Image = npt.NDArray[np.uint8]
 Side = Literal["long", "short"]
@@ -31,7 +31,7 @@ logger = logging.getLogger("labeler_backend")
 
 
 def target_size(image_size: tuple[int, int], size: int, patch: int, side: Side = "long") -> tuple[int, int]:
-    """(h, w) in pixels the model sees: multiples of `patch`, at least one, the aspect kept as near as that allows.
+    """(h, w) in pixels the model sees: multiples of `patch`, at least one, the aspect kept within that.
 
     Args:
         image_size: (H, W) in pixels.
@@ -76,7 +76,7 @@ class Normalisation:
 
     @classmethod
     def from_folder(cls, folder: Path) -> Normalisation:
-        """From the model's preprocessor_config.json; ImageNet's mean and std, with a warning, where it is missing.
+        """From preprocessor_config.json; ImageNet's mean and std, with a warning, where it is missing.
 
         Raises:
             WeightsError: the file is there but cannot be used.

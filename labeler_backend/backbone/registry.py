@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from labeler_backend.errors import LabelerError
 
@@ -18,8 +20,6 @@ FAMILIES = {
 """`model_type` in a model's config.json → the family a person knows it by."""
 
 DEFAULT_MODEL = "dinov2-small"
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,16 @@ def resolve(name: str) -> ModelSpec:
         return ModelSpec(name=folder.resolve().name, folder=folder.resolve())
     if name in by_hub_id:
         return by_hub_id[name]
-    if _HUB_ID.fullmatch(name):
+    if _is_hub_id(name):
         return ModelSpec(name=name, hub_id=name)
     near = difflib.get_close_matches(name.lower(), MODELS, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the short names are {', '.join(MODELS)}."
     raise LabelerError(f"Model {name!r} is no short name, no hub id (org/name) and no folder: {hint}")
+
+
+def _is_hub_id(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return name.count("/") == 1

