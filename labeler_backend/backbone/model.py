@@ -42,9 +42,7 @@ def load_model(location: WeightsLocation, dtype: torch.dtype) -> nn.Module:
             f"{folder} cannot be loaded ({first[:200]}): delete it and fetch again."
         ) from error
     if missing:
-        raise WeightsError(
-            f"{folder} lacks weights of the model ({missing[0]}, …): delete it and fetch again."
-        )
+        raise WeightsError(f"{folder} lacks weights ({missing[0]}, …): delete it and fetch again.")
     if dtype != torch.float32:
         _compute_in(model, dtype)
     return model

