@@ -31,7 +31,7 @@ def load_model(location: WeightsLocation, dtype: torch.dtype) -> nn.Module:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         if config.model_type not in FAMILIES:
             raise WeightsError(
-                f"{location.spec.name} is a {config.model_type!r} model and no DINO-family ViT: choose one of "
+                f"{location.spec.name} is a {config.model_type!r} model, no DINO-family ViT: choose one of "
                 "`labeler models list`."
             )
         with _quiet():
