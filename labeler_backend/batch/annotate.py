@@ -28,3 +28,7 @@ def _annotation(proposal: Proposal, options: Options) -> Annotation:
         "source": proposal.source,
         "category": proposal.label or DEFAULT_CATEGORY,
     }
+
+
+def _segmentation(proposal, options):
+    return proposal.rle

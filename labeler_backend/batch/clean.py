@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from labeler_backend.batch.errors import OutputError
 from labeler_backend.batch.inputs import STATE_FILE
 from labeler_backend.batch.output import (
     ANNOTATIONS,
     FAILURES,
     REPORT,
-    OutputError,
     guarded,
     mask_path,
     overlay_path,

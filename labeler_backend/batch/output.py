@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from labeler_backend.batch.errors import OutputError
 from labeler_backend.batch.types import Formats, Result
-from labeler_backend.errors import LabelerError
 from labeler_backend.files import write_bytes
 
 ANNOTATIONS, REPORT, FAILURES = "annotations.json", "report.html", "failures.jsonl"
@@ -17,10 +17,6 @@ ANNOTATIONS, REPORT, FAILURES = "annotations.json", "report.html", "failures.jso
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _BROKEN = frozenset({errno.EIO, errno.ESTALE, errno.ENODEV})
-
-
-class OutputError(LabelerError):
-    """The output folder takes no more; this ends the run, since every further image would fail alike."""
 
 
 @contextmanager

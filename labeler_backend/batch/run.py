@@ -17,22 +17,18 @@ from typing import Any, Literal
 
 from labeler_backend import __version__
 from labeler_backend.batch import clean, inputs
+from labeler_backend.batch.errors import Interrupted
 from labeler_backend.batch.output import ANNOTATIONS, FAILURES, REPORT, guarded
 from labeler_backend.batch.pipeline import outcomes
 from labeler_backend.batch.stages import STAGES, Outcome, keep
 from labeler_backend.batch.state import Counts, State
 from labeler_backend.batch.types import Failure, Formats, Job, MaskProposer, Options, Summary
-from labeler_backend.errors import InputError, LabelerError
+from labeler_backend.errors import InputError
 from labeler_backend.files import replacing
 from labeler_backend.report.page import ReportData, write_report
 
 Existing = Literal["refuse", "resume", "overwrite"]
 Progress = Callable[[Counts], None]
-Engine = Callable[..., Iterable[Outcome]]
-
-
-class Interrupted(LabelerError):
-    """Somebody pressed Ctrl-C; what was done is kept."""
 
 
 def run(

@@ -13,7 +13,8 @@ import numpy as np
 
 from labeler_backend.backbone.features import Features
 from labeler_backend.batch.annotate import annotate
-from labeler_backend.batch.output import OutputError, store
+from labeler_backend.batch.errors import OutputError
+from labeler_backend.batch.output import store
 from labeler_backend.batch.types import Failure, Formats, Job, MaskProposer, Options, Result
 from labeler_backend.errors import LabelerError
 from labeler_backend.media import RGB
