@@ -45,7 +45,9 @@ app = typer.Typer(
     help="Masks before anyone has labelled anything, from what DINO transformers already see.",
     epilog="Begin with: labeler masks my-photos/ --out proposals",
 )
-models = typer.Typer(no_args_is_help=True, help="Which backbones there are, and which of them are on this machine.")
+models = typer.Typer(
+    no_args_is_help=True, help="Which backbones there are, and which of them are on this machine."
+)
 app.add_typer(models, name="models")
 
 
@@ -97,7 +99,7 @@ def masks(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Images, folders (with all below), quoted globs, a .txt list of paths, or s3:// and gs:// URLs.",
+            help="Images, folders (with all below), quoted globs, a .txt list, s3:// or gs:// URLs.",
         ),
     ],
     out: Annotated[
@@ -134,7 +136,9 @@ def masks(
     ] = 0.0,
     polygons: Annotated[
         bool,
-        typer.Option("--polygons", help="Polygons in annotations.json instead of RLE.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--polygons", help="Polygons in annotations.json instead of RLE.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     max_points: Annotated[
         int, typer.Option(min=3, help="The most points per polygon mask.", rich_help_panel=OUTPUT)
@@ -142,15 +146,15 @@ def masks(
     no_overlays: Annotated[
         bool, typer.Option("--no-overlays", help="Do not write overlays/.", rich_help_panel=OUTPUT)
     ] = False,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Images per model call.", rich_help_panel=RUN)
-    ] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per model call.", rich_help_panel=RUN)] = 8,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Refuse larger images before decoding them.", rich_help_panel=RUN)
     ] = 100_000_000,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with the run in OUT; failed images are tried again.", rich_help_panel=RUN),
+        typer.Option(
+            "--resume", help="Go on with the run in OUT; failed images are tried again.", rich_help_panel=RUN
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run in OUT.", rich_help_panel=RUN)
@@ -161,7 +165,7 @@ def masks(
     ] = Engine.local,
     as_json: AsJson = False,
 ) -> None:
-    """Propose masks for images, without any labels, and write them as COCO, PNG masks and a report to look at."""
+    """Propose masks for images, without labels, and write them as COCO, PNG masks and a report to look at."""
     from labeler_backend.batch.types import Options
 
     if resume and overwrite:
@@ -225,9 +229,13 @@ def load_proposer(
 
 def _say(summary: Summary) -> None:
     out = Path(summary.out)
-    typer.echo(f"{summary.proposals} proposals on {summary.done} images in {out}/annotations.json and {out}/masks/")
+    typer.echo(
+        f"{summary.proposals} proposals on {summary.done} images in {out}/annotations.json and {out}/masks/"
+    )
     if summary.failed:
-        typer.echo(f"{summary.failed} of {summary.images} images failed: {out}/failures.jsonl says why.", err=True)
+        typer.echo(
+            f"{summary.failed} of {summary.images} images failed: {out}/failures.jsonl says why.", err=True
+        )
     typer.echo(f"Look at {out / 'report.html'}")
 
 
@@ -277,10 +285,17 @@ def models_fetch(
 
     found = fetch(name)
     if as_json:
-        result = {"name": found.spec.name, "folder": str(found.folder), "sha256": found.sha256, "source": found.source}
+        result = {
+            "name": found.spec.name,
+            "folder": str(found.folder),
+            "sha256": found.sha256,
+            "source": found.source,
+        }
         typer.echo(json.dumps(result))
     else:
-        typer.echo(f"{found.spec.name} is in {found.folder} (from: {found.source}, SHA-256 {found.sha256[:12]}…)")
+        typer.echo(
+            f"{found.spec.name} is in {found.folder} (from: {found.source}, SHA-256 {found.sha256[:12]}…)"
+        )
 
 
 def main() -> None:

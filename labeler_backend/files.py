@@ -12,8 +12,9 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; what was written there becomes `path` when the block ends well.
 
-    Parent folders are made. Whatever ends the block early, kill -9 included, leaves `path` as it was. One writer
-    per path at a time: the temporary name is fixed, so that a later attempt overwrites what a killed one left.
+    Parent folders are made. Whatever ends the block early, kill -9 included, leaves `path` as it was. One
+    writer per path at a time: the temporary name is fixed, so that a later attempt overwrites what a killed
+    one left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")

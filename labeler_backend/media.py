@@ -1,8 +1,9 @@
 """From a file to pixels: upright RGB, or one sentence that says why not.
 
-What is not plain 8-bit RGB becomes it like this: EXIF orientation is applied; transparency is laid over white;
-16-bit, 32-bit and float grey is stretched from its own darkest to its own brightest value; CMYK is read in Adobe's
-(inverted) convention, as every viewer does; of an animation or a stack of pages the first frame is taken.
+What is not plain 8-bit RGB becomes it like this: EXIF orientation is applied; transparency is laid over
+white; 16-bit, 32-bit and float grey is stretched from its own darkest to its own brightest value; CMYK is
+read in Adobe's (inverted) convention, as every viewer does; of an animation or a stack of pages the first
+frame is taken.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 
 from labeler_backend.errors import InputError
 
@@ -25,7 +27,7 @@ RGB = npt.NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"})
 UNSUPPORTED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg"})
-"""Pictures to a person, but not to us: a folder reports them as failures rather than passing them over in silence."""
+"""Pictures to a person, not to us: a folder reports them as failures rather than passing over them."""
 
 DEFAULT_MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
@@ -34,8 +36,8 @@ MIN_SIDE = 8
 _TRANSPOSED = range(5, 9)  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
 
-# Pillow's own guard against decompression bombs cannot be lifted per image; `opened` checks every header itself,
-# against a lower limit, before a pixel is decoded.
+# Pillow's own guard against decompression bombs cannot be lifted per image; `opened` checks every header
+# itself, against a lower limit, before a pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
 
@@ -44,7 +46,7 @@ class Picture:
     """An opened image whose header has been read and whose pixels have not.
 
     Attributes:
-        size: (H, W) of the upright image in pixels.
+        size: (H, W) of the upright image in pixels, as the header has it.
         note: what a person should know of how it is read (an animation's first frame), or empty.
     """
 
@@ -83,7 +85,7 @@ def opened(data: bytes | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: st
         image = Image.open(source, formats=FORMATS)
     with image:
         with _sentences(name):
-            size = _upright_size(image)
+            size = _upright_size(image)  # reads no pixels, so that the check comes first
             _check_size(size, max_pixels, name)
             note = _note(image)
         yield Picture(size, note, image, name)
@@ -125,7 +127,12 @@ def _check_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    return (width, height) if image.getexif().get(_ORIENTATION) in _TRANSPOSED else (height, width)
+    if isinstance(image, PngImageFile):  # its getexif() would decode the image to look for a late chunk
+        exif = Image.Exif()
+        exif.load(image.info.get("exif") or b"")
+    else:
+        exif = image.getexif()
+    return (width, height) if exif.get(_ORIENTATION) in _TRANSPOSED else (height, width)
 
 
 def _note(image: Image.Image) -> str:
@@ -146,11 +153,12 @@ def _to_rgb(image: Image.Image) -> Image.Image | npt.NDArray[np.uint8]:
 
 
 def _stretched(grey: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """(H, W) of any depth → uint8, darkest to 0 and brightest to 255: a 12-bit camera leaves a 16-bit file dark."""
+    """(H, W) of any depth → uint8, darkest to 0, brightest to 255: 12-bit cameras leave 16-bit files dark."""
     values = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = values.min(), values.max()
     scale = 255.0 / (high - low) if high > low else 0.0
-    return np.rint((values - low) * scale).astype(np.uint8)
+    stretched: npt.NDArray[np.uint8] = np.rint((values - low) * scale).astype(np.uint8)
+    return stretched
 
 
 @contextmanager
@@ -171,7 +179,9 @@ def _sentences(name: str) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # Pillow's own, for a file that ends too early
             raise InputError(_damaged(name, error)) from error
-        raise InputError(f"{name} could not be read ({error.strerror}): check the disk it lies on.") from error
+        raise InputError(
+            f"{name} could not be read ({error.strerror}): check the disk it lies on."
+        ) from error
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise InputError(_damaged(name, error)) from error
 

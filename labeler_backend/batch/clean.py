@@ -25,13 +25,16 @@ def prepare(out: Path, existing: Literal["refuse", "resume", "overwrite"]) -> No
     """Makes `out` ready, before anything slow is begun.
 
     Raises:
-        OutputError: it is a file, cannot be written to, or holds a run that nobody said to resume or overwrite.
+        OutputError: it is a file, cannot be written to, or holds a run that nobody said to resume or
+            overwrite.
     """
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: give --out a folder.")
     holds_run = (out / STATE_FILE).exists()
     if holds_run and existing == "refuse":
-        raise OutputError(f"{out} already holds a run: go on with it by --resume, or replace it by --overwrite.")
+        raise OutputError(
+            f"{out} already holds a run: go on with it by --resume, or replace it by --overwrite."
+        )
     with guarded(out):
         if holds_run and existing == "overwrite":
             _remove_run(out)
@@ -39,7 +42,7 @@ def prepare(out: Path, existing: Literal["refuse", "resume", "overwrite"]) -> No
 
 
 def _remove_run(out: Path) -> None:
-    """Removes what the run wrote and nothing else; the state goes last, so that a killed removal can be repeated."""
+    """Removes what the run wrote and nothing else; the state goes last: a killed removal can be repeated."""
     with State(out) as state:
         for path in state.paths():
             for file in (mask_path(out, path), overlay_path(out, path)):

@@ -15,8 +15,8 @@ U = TypeVar("U")
 def ordered(pool: Executor, work: Callable[[T], U], items: Iterable[T], ahead: int) -> Iterator[U]:
     """`work` over `items` on a pool, in order, with at most `ahead` items begun and not yet handed on.
 
-    Items are pulled by the consumer's thread, so what makes them may do work of its own there: while the model
-    runs in that thread, the pools before and after it are busy.
+    Items are pulled by the consumer's thread, so what makes them may do work of its own there: while the
+    model runs in that thread, the pools before and after it are busy.
     """
     begun: deque[Future[U]] = deque()
     try:
@@ -40,8 +40,9 @@ def batches(
 ) -> Iterator[list[T]]:
     """Groups items of one key, up to `size()` in a group, without letting any wait long.
 
-    At most four groups' worth of items and `max_weight` of weight wait at a time; then the group whose first item
-    has waited longest goes. An item whose key is None goes at once, alone. Only the order of the items decides, never time, so the groups are reproducible.
+    At most four groups' worth of items and `max_weight` of weight wait at a time; then the group whose first
+    item has waited longest goes. An item whose key is None goes at once, alone. Only the order of the items
+    decides, never time, so the groups are reproducible.
     """
     waiting: dict[Hashable, list[T]] = {}
     for item in items:
@@ -69,9 +70,9 @@ class Closed(Exception):
 class Budget:
     """Bytes that may be held at once, given out strictly in the order of `turn` (0, 1, 2, …).
 
-    In order, because a later image that took the last bytes could not be used before the earlier one that waits.
-    One charge is at most half of the whole: an image larger than that still gets in, and whatever waits for its
-    batch (also at most half) can never block it.
+    In order, because a later image that took the last bytes could not be used before the earlier one that
+    waits. One charge is at most half of the whole: an image larger than that still gets in, and whatever
+    waits for its batch (also at most half) can never block it.
     """
 
     def __init__(self, total: int) -> None:

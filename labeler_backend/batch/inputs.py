@@ -1,9 +1,4 @@
-"""INPUT… → one image after another, each with the relative path its outputs are named after.
-
-Every input has an address: ("file", "/", "home", …) or ("s3", "bucket", "key", …). What all addresses of a run
-begin with is its base; outputs lie under what follows it. So equal names in two folders stay apart, and no input
-can name an output outside the output folder.
-"""
+"""INPUT… → one image after another, each with the relative path its outputs are named after."""
 
 from __future__ import annotations
 
@@ -15,10 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from labeler_backend.batch.addresses import Address, address, common_start, glob_root, is_url
 from labeler_backend.errors import InputError
 from labeler_backend.media import SUFFIXES, UNSUPPORTED_SUFFIXES
-
-Address = tuple[str, ...]
 
 STATE_FILE = Path(".labeler") / "state.sqlite"
 """Where a run keeps its state, in its output folder; a folder that holds one is never read as input."""
@@ -26,8 +20,6 @@ STATE_FILE = Path(".labeler") / "state.sqlite"
 _LISTED = SUFFIXES | UNSUPPORTED_SUFFIXES
 _LISTS = frozenset({".txt", ".lst"})
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-# How names that mean something to a file system are spelt below the output folder.
-_SAFE = {".": "%2E", "..": "%2E%2E"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +44,8 @@ def check(inputs: Sequence[str], out: Path) -> list[Source]:
 def base(sources: Sequence[Source]) -> Address:
     """What the addresses of all inputs have in common; reads .txt lists through once."""
     common: Address | None = None
-    for address in (a for source in sources for a in _anchors(source)):
-        common = address if common is None else _common(common, address)
+    for anchor in (a for source in sources for a in _anchors(source)):
+        common = anchor if common is None else common_start(common, anchor)
     if common is None:
         raise InputError(f"{sources[0].text} lists no images: write one path per line.")
     return common
@@ -74,19 +66,13 @@ def walk(sources: Sequence[Source], out: Path) -> Iterator[str]:
             yield source.text
 
 
-def relative_path(uri: str, common: Address) -> str:
-    """The path outputs are named after: what follows the base, `/` between parts, never leading outside."""
-    parts = _address(uri)[len(common) :]
-    return "/".join(_SAFE.get(part, part) for part in parts) or "."
-
-
 def read(uri: str) -> bytes | Path:
     """What media can open: a local path as it is, anything else as its bytes.
 
     Raises:
         InputError: the file system behind the URL is not installed, refuses, or has no such file.
     """
-    if not _is_url(uri):
+    if not is_url(uri):
         return Path(uri)
     filesystem, path = _filesystem(uri)
     try:
@@ -94,12 +80,14 @@ def read(uri: str) -> bytes | Path:
     except FileNotFoundError as error:
         raise InputError(f"{uri} does not exist: check the name.") from error
     except Exception as error:  # every file system raises its own
-        raise InputError(f"{uri} could not be read ({_short(error)}): check access and try --resume.") from error
+        raise InputError(
+            f"{uri} could not be read ({_short(error)}): check access and try --resume."
+        ) from error
     return data
 
 
 def _check_one(text: str, out: Path) -> Source:
-    if _is_url(text):
+    if is_url(text):
         _filesystem(text)
         return Source("url", text)
     path = Path(text).expanduser()
@@ -125,17 +113,17 @@ def _check_folder(path: Path, out: Path) -> None:
 
 
 def _anchors(source: Source) -> Iterator[Address]:
-    """Addresses whose common beginning is the source's base: a folder itself, the parent of each single file."""
+    """Addresses whose common beginning is the source's base: a folder itself, each single file's parent."""
     if source.kind == "folder":
-        yield _address(source.text)
+        yield address(source.text)
     elif source.kind == "glob":
-        yield _address(_glob_root(source.text))
+        yield address(glob_root(source.text))
     elif source.kind == "list":
-        yield from (_address(entry)[:-1] for entry in _list_entries(Path(source.text)))
+        yield from (address(entry)[:-1] for entry in _list_entries(Path(source.text)))
     elif source.kind == "url":
         yield _url_anchor(source.text)
     else:
-        yield _address(source.text)[:-1]
+        yield address(source.text)[:-1]
 
 
 def _walk_folder(root: str, out: Path) -> Iterator[str]:
@@ -182,7 +170,9 @@ def _walk_url(url: str) -> Iterator[str]:
             names = _walk_remote(filesystem, path)
         yield from (filesystem.unstrip_protocol(name) for name in names if _is_image_name(name))
     except Exception as error:
-        raise InputError(f"{url} could not be listed ({_short(error)}): check the name and your access.") from error
+        raise InputError(
+            f"{url} could not be listed ({_short(error)}): check the name and your access."
+        ) from error
 
 
 def _walk_remote(filesystem: Any, root: str) -> Iterator[str]:
@@ -192,53 +182,25 @@ def _walk_remote(filesystem: Any, root: str) -> Iterator[str]:
 
 
 def _list_entries(path: Path) -> Iterator[str]:
-    """Entries of a .txt list; relative ones are meant from the list's own folder. Blank and # lines are skipped."""
+    """Entries of a .txt list, relative ones from the list's own folder; blank and # lines are skipped."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             for line in file:
                 entry = line.strip()
                 if entry and not entry.startswith("#"):
-                    yield entry if _is_url(entry) else os.path.join(path.parent, os.path.expanduser(entry))
+                    yield entry if is_url(entry) else os.path.join(path.parent, os.path.expanduser(entry))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: a list has one path per line.") from error
     except OSError as error:
         raise InputError(f"{path} may not be read ({error.strerror}): change its permissions.") from error
 
 
-def _address(uri: str) -> Address:
-    if _is_url(uri):
-        scheme, rest = uri.split("://", 1)
-        return (scheme, *(part for part in rest.split("/") if part))
-    path = Path(os.path.abspath(uri))
-    drive = path.drive.strip(":\\/")
-    return ("file", *([drive] if drive else []), *path.parts[1:])
-
-
-def _common(a: Address, b: Address) -> Address:
-    shared = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        shared += 1
-    return a[:shared]
-
-
-def _glob_root(pattern: str) -> str:
-    parts = Path(pattern).parts
-    fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    return str(Path(*parts[:fixed]))
-
-
 def _url_anchor(url: str) -> Address:
-    address = _address(url)
-    for i, part in enumerate(address):
+    parts = address(url)
+    for i, part in enumerate(parts):
         if glob.has_magic(part):
-            return address[:i]
-    return address[:-1] if _is_image_name(url) else address
-
-
-def _is_url(text: str) -> bool:
-    return "://" in text
+            return parts[:i]
+    return parts[:-1] if _is_image_name(url) else parts
 
 
 def _is_image_name(name: str) -> bool:
@@ -261,9 +223,13 @@ def _filesystem(url: str) -> tuple[Any, str]:
         mend = f"pip install 'emergent-labeler[{extra}]'" if extra else _short(error)
         raise InputError(f"{url} needs a package that is not installed: {mend}") from error
     except ValueError as error:
-        raise InputError(f"{url} has a scheme that is not known ({scheme}): use s3://, gs:// or a path.") from error
+        raise InputError(
+            f"{url} has a scheme that is not known ({scheme}): use s3://, gs:// or a path."
+        ) from error
     except Exception as error:
-        raise InputError(f"{url} cannot be reached ({_short(error)}): check the name and your access.") from error
+        raise InputError(
+            f"{url} cannot be reached ({_short(error)}): check the name and your access."
+        ) from error
     return filesystem, path
 
 

@@ -35,12 +35,16 @@ def guarded(out: Path) -> Iterator[None]:
             mend = "choose another --out or change its permissions"
             raise OutputError(f"{out} cannot be written to ({error.strerror}): {mend}.") from error
         if error.errno in _BROKEN:
-            raise OutputError(f"{out} fails ({error.strerror}): check the disk, then go on with --resume.") from error
+            raise OutputError(
+                f"{out} fails ({error.strerror}): check the disk, then go on with --resume."
+            ) from error
         raise
     except sqlite3.OperationalError as error:
         raise OutputError(_database(out, str(error))) from error
     except sqlite3.DatabaseError as error:
-        raise OutputError(f"The run's state in {out} is damaged ({error}): start anew with --overwrite.") from error
+        raise OutputError(
+            f"The run's state in {out} is damaged ({error}): start anew with --overwrite."
+        ) from error
 
 
 def mask_path(out: Path, path: str) -> Path:
@@ -67,7 +71,7 @@ def store(out: Path, result: Result, formats: Formats) -> None:
 
 
 def _full(out: Path) -> str:
-    return f"No space is left where {out} lies; all that is finished is kept: make room, then go on with --resume."
+    return f"No space is left for {out}; all that is finished is kept: make room, then go on with --resume."
 
 
 def _database(out: Path, message: str) -> str:

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from labeler_backend.backbone.features import Features
-from labeler_backend.batch.flow import Budget, batches, ordered
+from labeler_backend.batch.flow import Budget, Closed, batches, ordered
 from labeler_backend.batch.inputs import read
-from labeler_backend.batch.stages import Outcome, Stages, describe, failing, is_out_of_memory, reason
+from labeler_backend.batch.stages import Outcome, Stages, describe, failure_of, is_out_of_memory, reason
 from labeler_backend.batch.types import Failure, Job, MaskProposer, Options
 from labeler_backend.media import RGB, opened
 
@@ -43,14 +43,18 @@ def outcomes(
     Args:
         jobs: pulled as they are needed.
         then: done to each outcome in the last pool, say writing its files.
-        stopped: asked before an image is begun or encoded; once true, what is encoded is finished and the rest left.
+        stopped: asked before an image is begun or encoded; once true, what is encoded is finished and the
+            rest left.
 
     Raises:
         Exception: only what `then` raises.
     """
     workers = options.workers or _cores()
     line = _Line(proposer, options, then, stopped)
-    with ThreadPoolExecutor(workers, "decode") as decoders, ThreadPoolExecutor(workers, "finish") as finishers:
+    with (
+        ThreadPoolExecutor(workers, "decode") as decoders,
+        ThreadPoolExecutor(workers, "finish") as finishers,
+    ):
         try:
             turns = enumerate(_until(stopped, jobs))
             decoded = ordered(decoders, line.load, turns, ahead=workers + 4 * options.batch_size)
@@ -78,20 +82,24 @@ class _Line:
         """In a decode thread: header, then memory, then pixels."""
         turn, job = turn_job
         stages = Stages()
-        failures: list[Failure] = []
         charge: int | None = None
-        with failing(job, stages, failures), stages.stage("decode"):
-            with opened(read(job.uri), max_pixels=self._options.max_pixels, name=job.uri) as picture:
-                charge = self.budget.charge(3 * picture.size[0] * picture.size[1])
-                self.budget.acquire(turn, charge)
-                image = picture.rgb()
-                grid = self._proposer.grid(picture.size)
-                return _Loaded(job, image, grid, picture.note, charge, stages.seconds)
-        if charge is None:
-            self.budget.acquire(turn, 0)
-        else:
-            self.budget.release(charge)
-        return failures[0]
+        try:
+            with stages.stage("decode"):
+                with opened(read(job.uri), max_pixels=self._options.max_pixels, name=job.uri) as picture:
+                    height, width = picture.size
+                    charge = self.budget.charge(3 * height * width)
+                    self.budget.acquire(turn, charge)
+                    image = picture.rgb()
+                grid = self._proposer.grid((image.shape[0], image.shape[1]))
+        except Closed:
+            raise
+        except Exception as error:
+            if charge is None:
+                self.budget.acquire(turn, 0)
+            else:
+                self.budget.release(charge)
+            return failure_of(job, stages, error)
+        return _Loaded(job, image, grid, picture.note, charge, stages.seconds)
 
     def encode(self, decoded: Iterable[_Loaded | Failure]) -> Iterator[_Encoded | Failure]:
         """In the consumer's thread: batches of one grid through the model."""
@@ -109,21 +117,20 @@ class _Line:
             return self._then(item)
         loaded, features = item
         try:
-            stages = Stages(loaded.seconds)
-            found: list[Outcome] = []
-            failures: list[Failure] = []
-            with failing(loaded.job, stages, failures):
-                found.append(
-                    describe(
-                        loaded.job, loaded.image, loaded.note, features, self._proposer, self._options, stages
-                    )
-                )
-            return self._then([*found, *failures][0])
+            return self._then(self._describe(loaded, features))
         finally:
             self.budget.release(loaded.charge)
 
+    def _describe(self, loaded: _Loaded, features: Features) -> Outcome:
+        job, image, note = loaded.job, loaded.image, loaded.note
+        stages = Stages(loaded.seconds)
+        try:
+            return describe(job, image, note, features, self._proposer, self._options, stages)
+        except Exception as error:
+            return failure_of(job, stages, error)
+
     def _encode(self, group: list[_Loaded]) -> Iterator[_Encoded | Failure]:
-        """One model call; what fails together is tried in halves, down to the single image that is at fault."""
+        """One model call; what fails together is tried in halves, down to the image that is at fault."""
         if not group:
             return
         stages = Stages()

@@ -1,4 +1,4 @@
-"""The same pipeline on a Ray cluster: every actor runs it over blocks of jobs; files and state stay with the driver."""
+"""The same pipeline on a Ray cluster: actors run it over blocks of jobs; the driver keeps files and state."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def ray_outcomes(
 ) -> Iterator[Outcome]:
     """One outcome per job, in no particular order; images must be readable from every machine of the cluster.
 
-    A GPU each where the cluster has any, else one CPU each. `RAY_ADDRESS` names the cluster; without it one is
-    started on this machine.
+    A GPU each where the cluster has any, else one CPU each. `RAY_ADDRESS` names the cluster; without it one
+    is started on this machine.
 
     Raises:
         LabelerError: Ray is not installed, or no cluster answers.
@@ -49,7 +49,9 @@ def ray_outcomes(
     try:
         ray.init(ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
     except Exception as error:
-        raise LabelerError(f"No Ray cluster answers ({error}): check RAY_ADDRESS, or use --engine local.") from error
+        raise LabelerError(
+            f"No Ray cluster answers ({error}): check RAY_ADDRESS, or use --engine local."
+        ) from error
     resources = ray.cluster_resources()
     gpus = int(resources.get("GPU", 0))
     dataset = ray.data.from_items([{"job": pickle.dumps(job)} for job in jobs]).map_batches(

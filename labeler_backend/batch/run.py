@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 from labeler_backend import __version__
 from labeler_backend.batch import clean, inputs
+from labeler_backend.batch.addresses import relative_path
 from labeler_backend.batch.errors import Interrupted
 from labeler_backend.batch.output import ANNOTATIONS, FAILURES, REPORT, guarded
 from labeler_backend.batch.pipeline import outcomes
 from labeler_backend.batch.stages import STAGES, Outcome, keep
 from labeler_backend.batch.state import Counts, State
-from labeler_backend.batch.types import Failure, Formats, Job, MaskProposer, Options, Summary
+from labeler_backend.batch.types import Failure, Formats, MaskProposer, Options, Summary
 from labeler_backend.errors import InputError
 from labeler_backend.files import replacing
 from labeler_backend.report.page import ReportData, write_report
@@ -66,7 +67,7 @@ def run(
     settings = {"model": proposer.fingerprint, "inputs below": "/".join(common), **options.fingerprint()}
     with State(out) as state:
         state.start(settings)
-        state.add((inputs.relative_path(uri, common), uri) for uri in chain([first], found))
+        state.add((relative_path(uri, common), uri) for uri in chain([first], found))
         before = state.counts()
         started = time.perf_counter()
         then = partial(keep, out, formats=formats)
@@ -74,7 +75,9 @@ def run(
             if engine == "ray":
                 from labeler_backend.batch.ray_engine import ray_outcomes
 
-                done: Iterable[Outcome] = map(then, ray_outcomes(state.pending(), make_proposer, options, stopped))
+                done: Iterable[Outcome] = map(
+                    then, ray_outcomes(state.pending(), make_proposer, options, stopped)
+                )
             else:
                 done = outcomes(state.pending(), proposer, options, then, stopped)
             seconds = _collect(state, done, before, progress)
@@ -121,7 +124,10 @@ def _finish(out: Path, state: State, settings: dict[str, Any], summary: Summary,
 
 def _failure_line(failure: Failure) -> str:
     job = failure.job
-    return json.dumps({"path": job.path, "uri": job.uri, "stage": failure.stage, "reason": failure.reason}) + "\n"
+    return (
+        json.dumps({"path": job.path, "uri": job.uri, "stage": failure.stage, "reason": failure.reason})
+        + "\n"
+    )
 
 
 def _summary(out: Path, counts: Counts, before: Counts, wall: float, seconds: dict[str, float]) -> Summary:
@@ -170,9 +176,11 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 def _interrupted(out: Path, counts: Counts) -> str:
     finished = counts.done + counts.failed
-    return f"Stopped; {finished} of {counts.images} images are finished and kept in {out}: go on with --resume."
+    return (
+        f"Stopped; {finished} of {counts.images} images are finished and kept in {out}: go on with --resume."
+    )
 
 
 def _nothing(texts: Sequence[str]) -> str:
     named = texts[0] if len(texts) == 1 else f"{texts[0]} and {len(texts) - 1} more"
-    return f"No images were found in {named}: give files, folders, globs or lists of JPEG, PNG, TIFF, WebP, BMP, GIF."
+    return f"No images were found in {named}: give files, folders, quoted globs or a .txt list of images."

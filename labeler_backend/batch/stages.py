@@ -43,19 +43,19 @@ class Stages:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-@contextmanager
-def failing(job: Job, stages: Stages, failures: list[Failure]) -> Iterator[None]:
-    """Turns what goes wrong with one image into a Failure in `failures`; what ends the run passes."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except Exception as error:
-        failures.append(Failure(job, stages.current, reason(error, stages.current)))
+def failure_of(job: Job, stages: Stages, error: Exception) -> Failure:
+    """What one image's error leaves behind."""
+    return Failure(job, stages.current, reason(error, stages.current))
 
 
 def describe(
-    job: Job, image: RGB, note: str, features: Features, proposer: MaskProposer, options: Options, stages: Stages
+    job: Job,
+    image: RGB,
+    note: str,
+    features: Features,
+    proposer: MaskProposer,
+    options: Options,
+    stages: Stages,
 ) -> Result:
     """Proposals of one image and all that is made of them; touches no file."""
     with stages.stage("proposals"):
@@ -78,11 +78,15 @@ def keep(out: Path, outcome: Outcome, formats: Formats) -> Outcome:
     if isinstance(outcome, Failure):
         return outcome
     stages = Stages()
-    failures: list[Failure] = []
-    with failing(outcome.job, stages, failures), stages.stage("write"):
-        store(out, outcome, formats)
+    try:
+        with stages.stage("write"):
+            store(out, outcome, formats)
+    except OutputError:
+        raise
+    except Exception as error:
+        return failure_of(outcome.job, stages, error)
     outcome.seconds.update(stages.seconds)
-    return failures[0] if failures else outcome
+    return outcome
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -98,9 +102,13 @@ def reason(error: Exception, stage: str) -> str:
     if is_out_of_memory(error):
         return f"Memory ran out in the {stage} step: use a smaller --size, or scale the image down."
     if isinstance(error, OSError) and error.strerror:
-        return f"The {stage} step could not write or read a file ({error.strerror}): check its name and place."
+        return (
+            f"The {stage} step could not write or read a file ({error.strerror}): check its name and place."
+        )
     detail = " ".join(str(error).split())[:300]
-    return f"The {stage} step failed on it ({type(error).__name__}: {detail}): please report it with the image."
+    return (
+        f"The {stage} step failed on it ({type(error).__name__}: {detail}): please report it with the image."
+    )
 
 
 def _jpeg(image: RGB) -> bytes:

@@ -1,7 +1,8 @@
 """The state of a run: one SQLite row per image, in OUT/.labeler/state.sqlite.
 
-It alone says what is done, so that --resume after kill -9 neither redoes nor loses an image: a row is committed
-only after the image's files are whole. annotations.json, failures.jsonl and report.html are made from it.
+It alone says what is done, so that --resume after kill -9 neither redoes nor loses an image: a row is
+committed only after the image's files are whole. annotations.json, failures.jsonl and report.html are made
+from it.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class State:
             (out / STATE_FILE).parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(out / STATE_FILE, timeout=1.0, isolation_level=None)
             try:
-                # One process only; and with this lock WAL needs no shared memory, so it works on network drives.
+                # One process only; and with this lock WAL needs no shared memory, so it works on network
+                # drives.
                 self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
@@ -82,7 +84,8 @@ class State:
         self._db.close()
 
     def start(self, settings: dict[str, Any]) -> None:
-        """Notes the settings of a new run, or checks that a resumed one has the same; failed images are due again.
+        """Notes the settings of a new run, or checks that a resumed one has the same; failed images are due
+        again.
 
         Raises:
             LabelerError: the run was started with other settings.
@@ -96,7 +99,7 @@ class State:
             self._db.execute("UPDATE images SET status = 'pending' WHERE status = 'failed'")
 
     def add(self, found: Iterable[tuple[str, str]]) -> None:
-        """Adds (path, uri) in their order; a path that is known keeps its row, one that repeats counts once."""
+        """Adds (path, uri) in their order; a known path keeps its row, one that repeats counts once."""
         with guarded(self._out), self._db:
             self._db.execute("BEGIN")
             listing = self._db.execute("SELECT coalesce(max(listing), 0) + 1 FROM images").fetchone()[0]
@@ -150,7 +153,7 @@ class State:
             yield Row(os.fsdecode(row[2]), (row[3], row[4]), _unpack(row[5]))
 
     def previews(self) -> Iterator[dict[str, Any]]:
-        """What the report shows of finished images that have a preview, by position; `path` and `note` added."""
+        """What the report shows of the images that have a preview, by position; `path` and `note` added."""
         for row in self._pages("id, position, path, preview, note", "done", "AND preview IS NOT NULL"):
             yield {**_unpack(row[3]), "path": os.fsdecode(row[2]), "note": row[4]}
 
@@ -195,4 +198,4 @@ def _unpack(data: bytes) -> Any:
 def _changed(out: Path, before: dict[str, Any], now: dict[str, Any]) -> str:
     names = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     was = ", ".join(f"{name}: {before.get(name)} then, {now.get(name)} now" for name in names)
-    return f"The run in {out} was started with other settings ({was}): use those, or start anew with --overwrite."
+    return f"The run in {out} has other settings ({was}): use those, or start anew with --overwrite."

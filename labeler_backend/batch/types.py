@@ -12,7 +12,7 @@ from labeler_backend.media import DEFAULT_MAX_PIXELS, RGB
 from labeler_backend.proposals.types import Proposal
 
 Annotation = dict[str, Any]
-"""One COCO annotation without ids: `segmentation`, `bbox`, `area`, `iscrowd`, `score`, `source`, `category`."""
+"""A COCO annotation without ids: `segmentation`, `bbox`, `area`, `iscrowd`, `score`, `source`, `category`."""
 
 
 class MaskProposer(Protocol):
@@ -43,7 +43,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why one image has no row; `stage` is decode, encode, propose or write."""
+    """Why one image has no row; `stage` is one of stages.STAGES."""
 
     job: Job
     stage: str
@@ -130,7 +130,8 @@ class Summary:
     Attributes:
         images: in the run, over all its sessions; images = done + failed.
         now: done or failed in this session (the rest stood in the state before).
-        seconds: thread-seconds per stage in this session; they overlap, so they add up to more than wall_seconds.
+        seconds: thread-seconds per stage in this session; they overlap, so they add up to more than
+            wall_seconds.
     """
 
     out: str

@@ -1,4 +1,4 @@
-"""report.html of a batch: one file that opens from disk, with pictures, scores, failures and settings in it."""
+"""report.html of a batch: one file that opens from disk, with pictures, scores, failures and settings."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def duration(seconds: float) -> str:
 
 
 def _cards(data: ReportData) -> Iterator[dict[str, Any]]:
-    """Previews with a colour for every proposal: hues a golden angle apart, so that neighbours in rank differ."""
+    """Previews with a colour per proposal: hues a golden angle apart, so that neighbours in rank differ."""
     for shown in data.previews:
         shapes = [
             {**shape, "hue": round(210 + i * 137.508) % 360, "rank": i + 1}

@@ -26,8 +26,8 @@ def preview(image: RGB, proposals: Sequence[Proposal], max_side: int = MAX_SIDE)
 
     Returns:
         `width`, `height` of the original and `w`, `h` of the small picture in pixels, `jpeg` (base64) and
-        `shapes`: per proposal `d` (an SVG path in pixels of the small picture, to be filled even-odd), `score`,
-        `share` of the image's area, `source` and `label`.
+        `shapes`: per proposal `d` (an SVG path in pixels of the small picture, to be filled even-odd),
+        `score`, `share` of the image's area, `source` and `label`.
     """
     height, width = image.shape[:2]
     scale = min(1.0, max_side / max(height, width))
@@ -56,11 +56,11 @@ def _shape(proposal: Proposal, size: tuple[int, int]) -> dict[str, Any]:
 
 def outline(mask: BoolMask, size: tuple[int, int]) -> str:
     """(H, W) mask → SVG path of its borders, holes included, at `size` (w, h) in pixels."""
-    scaled = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
-    if not scaled.any() and mask.any():  # thinner than half a pixel here: better thick than not there
-        scaled = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    cover = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
+    # Where nothing covers half a pixel, the mask is a hair here: better thick than not there.
+    inside = np.asarray(cover >= 128 if (cover >= 128).any() else cover > 0, dtype=np.uint8)
     # Twice the size, so that a line one pixel wide still encloses something.
-    doubled = np.kron(scaled.astype(np.uint8), np.ones((2, 2), np.uint8))
+    doubled = np.kron(inside, np.ones((2, 2), np.uint8))
     rings, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return "".join(_ring(cv2.approxPolyDP(ring, 2 * _TOLERANCE, True)) for ring in rings)
 
@@ -71,7 +71,9 @@ def _ring(points: np.ndarray[Any, Any]) -> str:
 
 
 def _jpeg(image: RGB) -> str:
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+    )
     if not done:
         raise ValueError(f"OpenCV cannot encode a picture of {image.shape}.")
     return base64.b64encode(np.asarray(data).tobytes()).decode("ascii")
