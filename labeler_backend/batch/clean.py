@@ -35,10 +35,13 @@ def prepare(out: Path, existing: Literal["refuse", "resume", "overwrite"]) -> No
         raise OutputError(
             f"{out} already holds a run: go on with it by --resume, or replace it by --overwrite."
         )
-    with guarded(out):
-        if holds_run and existing == "overwrite":
-            _remove_run(out)
-        (out / STATE_FILE).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with guarded(out):
+            if holds_run and existing == "overwrite":
+                _remove_run(out)
+            (out / STATE_FILE).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # below a file, a name too long
+        raise OutputError(f"{out} cannot be written to ({error.strerror}): choose another --out.") from error
 
 
 def _remove_run(out: Path) -> None:

@@ -13,6 +13,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +101,20 @@ class State:
 
     def add(self, found: Iterable[tuple[str, str]]) -> None:
         """Adds (path, uri) in their order; a known path keeps its row, one that repeats counts once."""
-        with guarded(self._out), self._db:
-            self._db.execute("BEGIN")
-            listing = self._db.execute("SELECT coalesce(max(listing), 0) + 1 FROM images").fetchone()[0]
-            self._db.executemany(
-                "INSERT INTO images (path, uri, position, listing) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (path) DO UPDATE SET position = excluded.position, listing = excluded.listing "
-                "WHERE listing < excluded.listing",
-                ((os.fsencode(path), os.fsencode(uri), i, listing) for i, (path, uri) in enumerate(found)),
-            )
+        with guarded(self._out):
+            (listing,) = self._db.execute("SELECT coalesce(max(listing), 0) + 1 FROM images").fetchone()
+        numbered = enumerate(found)
+        # Pulled outside of `guarded`: what goes wrong while inputs are listed is not the output's fault.
+        while page := list(islice(numbered, _PAGE)):
+            rows = [(os.fsencode(path), os.fsencode(uri), i, listing) for i, (path, uri) in page]
+            with guarded(self._out), self._db:
+                self._db.execute("BEGIN")
+                self._db.executemany(
+                    "INSERT INTO images (path, uri, position, listing) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (path) DO UPDATE SET position = excluded.position, "
+                    "listing = excluded.listing WHERE listing < excluded.listing",
+                    rows,
+                )
 
     def pending(self) -> Iterator[Job]:
         """What is still to do, by position."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,17 +38,8 @@ class ReportData:
 
 def write_report(path: Path, data: ReportData) -> None:
     """Writes the page as a stream: never more than one image's preview in memory."""
-    environment = Environment(
-        loader=PackageLoader("labeler_backend.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["link"] = lambda name: quote(name.encode("utf-8", "surrogateescape"))
-    environment.filters["duration"] = duration
     summary = data.summary
-    stream = environment.get_template("batch.html.j2").stream(
+    stream = _environment().get_template("batch.html.j2").stream(
         summary=summary,
         settings=data.settings,
         cards=_cards(data),
@@ -59,6 +51,21 @@ def write_report(path: Path, data: ReportData) -> None:
     stream.enable_buffering(20)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="replace") as file:
         file.writelines(stream)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("labeler_backend.report"),
+        autoescape=True,
+        auto_reload=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["link"] = lambda name: quote(name.encode("utf-8", "surrogateescape"))
+    environment.filters["duration"] = duration
+    return environment
 
 
 def shares(seconds: dict[str, float]) -> list[tuple[str, float, float]]:
