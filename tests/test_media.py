@@ -43,7 +43,9 @@ def rotated(orientation: int) -> bytes:
 def animated(kind: str) -> bytes:
     """Three frames; only the first is the photo."""
     frames = [Image.new("RGB", (128, 96), colour) for colour in ("red", "blue")]
-    return encoded(photo(), kind, save_all=True, append_images=frames, **({"lossless": True} if kind == "WEBP" else {}))
+    return encoded(
+        photo(), kind, save_all=True, append_images=frames, **({"lossless": True} if kind == "WEBP" else {})
+    )
 
 
 def with_alpha() -> bytes:
@@ -165,13 +167,19 @@ def test_an_animation_is_said_so() -> None:
         pytest.param("a.webp", encoded(photo(), "WEBP")[:900], "is damaged or cut off", id="truncated-webp"),
         pytest.param("a.jpg", b"\xff\xd8\xff", "is not an image that can be read", id="jpeg-of-three-bytes"),
         pytest.param("a.png", b"Hello, I am text.\n" * 9, "is not an image that can be read", id="text"),
-        pytest.param("a.HEIC", b"\0\0\0\x18ftypheic" * 9, "not supported (HEIC): convert it to JPEG", id="heic"),
+        pytest.param(
+            "a.HEIC", b"\0\0\0\x18ftypheic" * 9, "not supported (HEIC): convert it to JPEG", id="heic"
+        ),
         pytest.param("a.avif", b"\0\0\0\x18ftypavif" * 9, "not supported (AVIF)", id="avif"),
         pytest.param("a.png", encoded(Image.new("RGB", (1, 1)), "PNG"), "is 1×1 pixels, too small", id="1x1"),
         pytest.param("a.png", encoded(Image.new("L", (900, 3)), "PNG"), "is 900×3 pixels", id="sliver"),
-        pytest.param("a.png", header_of(20000, 20000), "allow it with --max-pixels 400000000", id="20000x20000"),
+        pytest.param(
+            "a.png", header_of(20000, 20000), "allow it with --max-pixels 400000000", id="20000x20000"
+        ),
         pytest.param("a.png", header_of(2**31 - 1, 2**31 - 1), "over the limit", id="bomb"),
-        pytest.param("a.png", header_of(9000, 9000), "is damaged or cut off", id="promises-more-than-it-holds"),
+        pytest.param(
+            "a.png", header_of(9000, 9000), "is damaged or cut off", id="promises-more-than-it-holds"
+        ),
     ],
 )
 def test_bad_files_give_one_sentence(tmp_path: Path, name: str, data: bytes, says: str) -> None:

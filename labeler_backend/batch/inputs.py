@@ -209,7 +209,9 @@ def _is_image_name(name: str) -> bool:
 
 def _is_output(folder: str, out: Path) -> bool:
     """Is it this run's output folder, or one that another run has written into?"""
-    return os.path.realpath(folder) == os.path.realpath(out) or os.path.exists(os.path.join(folder, STATE_FILE))
+    return os.path.realpath(folder) == os.path.realpath(out) or os.path.exists(
+        os.path.join(folder, STATE_FILE)
+    )
 
 
 def _filesystem(url: str) -> tuple[Any, str]:

@@ -43,7 +43,7 @@ def guarded(out: Path) -> Iterator[None]:
         raise OutputError(_database(out, str(error))) from error
     except sqlite3.DatabaseError as error:
         raise OutputError(
-            f"The run's state in {out} is damaged ({error}): start anew with --overwrite."
+            f"The run's state in {out} is damaged ({error}): remove that folder and start anew."
         ) from error
 
 

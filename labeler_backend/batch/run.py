@@ -131,7 +131,7 @@ def _failure_line(failure: Failure) -> str:
 
 
 def _summary(out: Path, counts: Counts, before: Counts, wall: float, seconds: dict[str, float]) -> Summary:
-    rounded = {stage: round(spent, 3) for stage, spent in seconds.items()}
+    rounded = {stage: round(spent, 6) for stage, spent in seconds.items()}
     return Summary(
         out=str(out),
         images=counts.images,

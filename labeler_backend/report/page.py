@@ -39,14 +39,18 @@ class ReportData:
 def write_report(path: Path, data: ReportData) -> None:
     """Writes the page as a stream: never more than one image's preview in memory."""
     summary = data.summary
-    stream = _environment().get_template("batch.html.j2").stream(
-        summary=summary,
-        settings=data.settings,
-        cards=_cards(data),
-        failures=islice(data.failures, MAX_FAILURES),
-        max_failures=MAX_FAILURES,
-        overlays=bool(data.settings.get("overlays", True)),
-        stages=shares(summary.seconds),
+    stream = (
+        _environment()
+        .get_template("batch.html.j2")
+        .stream(
+            summary=summary,
+            settings=data.settings,
+            cards=_cards(data),
+            failures=islice(data.failures, MAX_FAILURES),
+            max_failures=MAX_FAILURES,
+            overlays=bool(data.settings.get("overlays", True)),
+            stages=shares(summary.seconds),
+        )
     )
     stream.enable_buffering(20)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", errors="replace") as file:
@@ -78,10 +82,8 @@ def duration(seconds: float) -> str:
     """`0.8 s`, `2 min 5 s`, `1 h 2 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _cards(data: ReportData) -> Iterator[dict[str, Any]]:

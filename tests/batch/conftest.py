@@ -45,7 +45,9 @@ def pictures(tmp_path: Path) -> Path:
 def batch(tmp_path: Path) -> Callable[..., Summary]:
     """run() into tmp_path/out with the proposer without a model."""
 
-    def call(*inputs: Path | str, proposer: MaskProposer | None = None, out: str = "out", **more: Any) -> Summary:
+    def call(
+        *inputs: Path | str, proposer: MaskProposer | None = None, out: str = "out", **more: Any
+    ) -> Summary:
         options = more.pop("options", Options(workers=2, batch_size=3))
         make = lambda: proposer or OtsuProposer()  # noqa: E731
         return run([str(i) for i in inputs], tmp_path / out, make, options, FORMATS, **more)

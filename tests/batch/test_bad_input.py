@@ -36,9 +36,13 @@ class Case:
 
 
 CASES = [
-    pytest.param(Case("truncated.jpg", encoded(photo(), "JPEG")[:1500], says="damaged or cut off"), id="truncated"),
+    pytest.param(
+        Case("truncated.jpg", encoded(photo(), "JPEG")[:1500], says="damaged or cut off"), id="truncated"
+    ),
     pytest.param(Case("zero.jpg", b"", says="is empty (0 bytes)"), id="zero-byte"),
-    pytest.param(Case("text.png", b"I am not an image\n", says="not an image that can be read"), id="non-image"),
+    pytest.param(
+        Case("text.png", b"I am not an image\n", says="not an image that can be read"), id="non-image"
+    ),
     pytest.param(Case("phone.heic", b"\0\0\0\x18ftypheic", says="not supported (HEIC)"), id="heic"),
     pytest.param(Case("dot.png", encoded(Image.new("RGB", (1, 1)), "PNG"), says="1×1 pixels"), id="1x1"),
     pytest.param(Case("vast.png", header_of(20000, 20000), says="--max-pixels 400000000"), id="20000x20000"),
@@ -132,12 +136,16 @@ def test_the_pixel_cap_is_lifted_by_the_flag_the_sentence_names(tmp_path: Path) 
     ("arguments", "says"),
     [
         pytest.param(["empty", "--out", "out"], "No images were found in empty", id="empty-folder"),
-        pytest.param(["none/*.jpg", "--out", "out"], "No images were found in none/*.jpg", id="glob-without-match"),
+        pytest.param(
+            ["none/*.jpg", "--out", "out"], "No images were found in none/*.jpg", id="glob-without-match"
+        ),
         pytest.param(["nothing.jpg", "--out", "out"], "nothing.jpg does not exist", id="missing"),
         pytest.param(["empty", "--out", "empty"], "both the input and --out", id="output-is-input"),
         pytest.param(["a.jpg", "--out", "a.jpg"], "is a file: give --out a folder", id="output-is-a-file"),
         pytest.param(["a.jpg", "--out", "a.jpg/x"], "cannot be written to", id="output-below-a-file"),
-        pytest.param(["a.jpg", "--out", "o", "--resume", "--overwrite"], "contradict each other", id="both-flags"),
+        pytest.param(
+            ["a.jpg", "--out", "o", "--resume", "--overwrite"], "contradict each other", id="both-flags"
+        ),
         pytest.param(["blank.txt", "--out", "out"], "lists no images", id="empty-list"),
     ],
 )
@@ -247,7 +255,9 @@ def test_unreadable_files_and_folders(open_to_all: Path) -> None:
 def test_a_real_photo_of_20000_by_20000_is_refused_at_once(tmp_path: Path) -> None:
     """A sound file, not only a header: JPEG keeps flat colour small, so it costs nothing to carry."""
     Image.MAX_IMAGE_PIXELS = None
-    flat = Image.fromarray(np.full((1250, 1250), samples.camera()[0, 0])).resize((20000, 20000), Image.Resampling.NEAREST)
+    flat = Image.fromarray(np.full((1250, 1250), samples.camera()[0, 0])).resize(
+        (20000, 20000), Image.Resampling.NEAREST
+    )
     (tmp_path / "in").mkdir()
     flat.save(tmp_path / "in" / "vast.jpg", quality=10)
     code, _, _ = labeler("masks", tmp_path / "in", "--out", tmp_path / "out")

@@ -33,7 +33,11 @@ Batch = Callable[..., Summary]
 
 def snapshot(out: Path) -> dict[str, bytes]:
     """Every file of a run that must not depend on how it ran."""
-    kept = [out / "annotations.json", *sorted((out / "masks").rglob("*.*")), *sorted((out / "overlays").rglob("*.*"))]
+    kept = [
+        out / "annotations.json",
+        *sorted((out / "masks").rglob("*.*")),
+        *sorted((out / "overlays").rglob("*.*")),
+    ]
     return {str(path.relative_to(out)): path.read_bytes() for path in kept}
 
 
@@ -61,7 +65,9 @@ def test_what_is_written(batch: Batch, pictures: Path, tmp_path: Path) -> None:
         ids = np.asarray(Image.open(out / "masks" / f"{image['file_name']}.png"))
         assert ids.dtype == np.uint16
         for k, annotation in enumerate(annotations, 1):
-            assert ((ids == k) == coco.annToMask(annotation).astype(bool)).all()  # Otsu's parts do not overlap
+            assert (
+                (ids == k) == coco.annToMask(annotation).astype(bool)
+            ).all()  # Otsu's parts do not overlap
             assert annotation["area"] == (ids == k).sum()
         assert cv2.imread(str(out / "overlays" / f"{image['file_name']}.jpg")) is not None
     assert failures(out) == []
@@ -161,7 +167,9 @@ class Failing(OtsuProposer):
     ("stage", "error", "says"),
     [
         pytest.param("backbone", RuntimeError("odd\nshape"), "(RuntimeError: odd shape)", id="encode"),
-        pytest.param("backbone", MemoryError(), "Memory ran out in the backbone step", id="encode-out-of-memory"),
+        pytest.param(
+            "backbone", MemoryError(), "Memory ran out in the backbone step", id="encode-out-of-memory"
+        ),
         pytest.param("proposals", ValueError("eigs"), "The proposals step failed on it", id="propose"),
         pytest.param("proposals", MemoryError(), "use a smaller --size", id="propose-out-of-memory"),
     ],
@@ -245,9 +253,13 @@ class Other(OtsuProposer):
     ("more", "says"),
     [
         pytest.param({}, "already holds a run: go on with it by --resume", id="neither-flag"),
-        pytest.param({"existing": "resume", "proposer": Other()}, "model: otsu then, another now", id="other-model"),
         pytest.param(
-            {"existing": "resume", "options": Options(polygons=True)}, "polygons: False then, True now", id="other-output"
+            {"existing": "resume", "proposer": Other()}, "model: otsu then, another now", id="other-model"
+        ),
+        pytest.param(
+            {"existing": "resume", "options": Options(polygons=True)},
+            "polygons: False then, True now",
+            id="other-output",
         ),
     ],
 )
@@ -297,12 +309,16 @@ def test_two_runs_cannot_share_a_folder(batch: Batch, pictures: Path, tmp_path: 
 
 
 def test_equal_names_and_odd_names(batch: Batch, tmp_path: Path) -> None:
-    for i, name in enumerate(["one/a.jpg", "two/a.jpg", "one/ünï cödé #1 100%.jpg", "one/日本.jpg", "two/a.jpg.jpg"]):
+    for i, name in enumerate(
+        ["one/a.jpg", "two/a.jpg", "one/ünï cödé #1 100%.jpg", "one/日本.jpg", "two/a.jpg.jpg"]
+    ):
         source = write_pictures(tmp_path / "made", 1, start=i)[0]
         (tmp_path / name).parent.mkdir(exist_ok=True)
         source.rename(tmp_path / name)
     assert batch(tmp_path / "one", tmp_path / "two").done == 5
-    masks = {str(p.relative_to(tmp_path / "out" / "masks")) for p in (tmp_path / "out" / "masks").rglob("*.png")}
+    masks = {
+        str(p.relative_to(tmp_path / "out" / "masks")) for p in (tmp_path / "out" / "masks").rglob("*.png")
+    }
     assert masks == {
         "one/a.jpg.png",
         "two/a.jpg.png",
