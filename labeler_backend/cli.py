@@ -141,7 +141,7 @@ def masks(
         ),
     ] = False,
     max_points: Annotated[
-        int, typer.Option(min=3, help="The most points per polygon mask.", rich_help_panel=OUTPUT)
+        int, typer.Option(min=4, max=80, help="The most points per mask with --polygons.", rich_help_panel=OUTPUT)
     ] = 60,
     no_overlays: Annotated[
         bool, typer.Option("--no-overlays", help="Do not write overlays/.", rich_help_panel=OUTPUT)

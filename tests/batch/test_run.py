@@ -346,3 +346,24 @@ def test_summary_json_is_json(batch: Batch, pictures: Path) -> None:
     assert summary["images"] == 7
     assert Path(summary["report"]).is_file()
     assert summary["images_per_second"] > 0
+
+
+def test_polygons(batch: Batch, pictures: Path, tmp_path: Path) -> None:
+    batch(pictures)
+    batch(pictures, out="drawn", options=Options(polygons=True, max_points=40))
+    exact, drawn = (COCO(str(tmp_path / out / "annotations.json")) for out in ("out", "drawn"))
+    assert drawn.getAnnIds() == exact.getAnnIds()
+    overlaps = []
+    for annotation in drawn.loadAnns(drawn.getAnnIds()):
+        rings = annotation["segmentation"]
+        assert isinstance(rings, list)
+        assert sum(len(ring) for ring in rings) <= 2 * 40
+        mask = exact.annToMask(exact.anns[annotation["id"]])
+        if mask.sum() > 2000:  # Otsu's specks are too rough for 40 points
+            both = drawn.annToMask(annotation)
+            overlaps.append((mask & both).sum() / (mask | both).sum())
+    assert len(overlaps) > 5
+    assert np.mean(overlaps) > 0.8
+    assert not {p.name for p in (tmp_path / "out" / "masks").iterdir()} ^ {
+        p.name for p in (tmp_path / "drawn" / "masks").iterdir()
+    }
