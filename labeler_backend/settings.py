@@ -63,5 +63,7 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         variable = f"LABELER_{'_'.join(str(part) for part in first['loc']).upper()}"
         raise LabelerError(f"{variable}={first['input']!r} cannot be used: {first['msg']}.") from error
-    expanded = {"cache_dir": settings.cache_dir.expanduser(), "data_dir": settings.data_dir.expanduser()}
-    return settings.model_copy(update=expanded)
+    folders = {"cache_dir": settings.cache_dir, "data_dir": settings.data_dir}
+    return settings.model_copy(
+        update={name: Path(os.path.expanduser(path)) for name, path in folders.items()}
+    )

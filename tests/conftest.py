@@ -18,7 +18,7 @@ from labeler_backend.backbone.weights import WeightsLocation, fetch
 
 @pytest.fixture(scope="session")
 def dinov2_small() -> WeightsLocation:
-    """The real default model, fetched as a user would into the user's own cache; tests using it carry `weights`."""
+    """The real default model, fetched into the user's own cache; tests using it carry `weights`."""
     return fetch("dinov2-small")
 
 

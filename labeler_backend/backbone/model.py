@@ -31,7 +31,7 @@ def load_model(location: WeightsLocation, dtype: torch.dtype) -> nn.Module:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         if config.model_type not in FAMILIES:
             raise WeightsError(
-                f"{location.spec.name} is a {config.model_type!r} model and no DINO-family ViT: choose one of "
+                f"{location.spec.name} is a {config.model_type!r} model, no DINO-family ViT: choose one of "
                 "`labeler models list`."
             )
         with _quiet():
@@ -42,9 +42,7 @@ def load_model(location: WeightsLocation, dtype: torch.dtype) -> nn.Module:
             f"{folder} cannot be loaded ({first[:200]}): delete it and fetch again."
         ) from error
     if missing:
-        raise WeightsError(
-            f"{folder} lacks weights of the model ({missing[0]}, …): delete it and fetch again."
-        )
+        raise WeightsError(f"{folder} lacks weights ({missing[0]}, …): delete it and fetch again.")
     if dtype != torch.float32:
         _compute_in(model, dtype)
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,9 @@ def resolve(name: str) -> ModelSpec:
     if name in MODELS:
         return MODELS[name]
     by_hub_id = {spec.hub_id: spec for spec in MODELS.values()}
-    folder = Path(name).expanduser()
-    if name and folder.is_dir():
-        return ModelSpec(name=folder.resolve().name, folder=folder.resolve())
+    folder = os.path.expanduser(name)
+    if os.path.isdir(folder):  # unlike Path's, it takes any text without raising
+        return ModelSpec(name=Path(folder).resolve().name, folder=Path(folder).resolve())
     if name in by_hub_id:
         return by_hub_id[name]
     if _is_hub_id(name):

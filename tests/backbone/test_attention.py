@@ -8,7 +8,7 @@ from labeler_backend.backbone.attention import LastAttention, last_projections
 from labeler_backend.errors import WeightsError
 
 
-def _block(query: str, key: str, *, nested: bool) -> nn.Module:
+def _block(query: str, key: str, *, nested: bool) -> nn.ModuleDict:
     attention = nn.ModuleDict({query: nn.Linear(4, 4), key: nn.Linear(4, 4), "value": nn.Linear(4, 4)})
     inner = nn.ModuleDict({"attention": attention}) if nested else attention
     return nn.ModuleDict({"attention": inner, "mlp": nn.Linear(4, 4)})
@@ -25,9 +25,9 @@ def test_projections_of_the_last_layer_under_both_namings(query: str, key: str, 
     blocks = [_block(query, key, nested=nested) for _ in range(12)]
     model = nn.ModuleDict({"encoder": nn.ModuleDict({"layer": nn.ModuleList(blocks)})})
     found = last_projections(model)
-    last = blocks[-1]["attention"]["attention"] if nested else blocks[-1]["attention"]
-    assert found[0] is last[query]
-    assert found[1] is last[key]
+    path = "attention.attention" if nested else "attention"
+    assert found[0] is blocks[-1].get_submodule(f"{path}.{query}")
+    assert found[1] is blocks[-1].get_submodule(f"{path}.{key}")
 
 
 def test_model_without_attention_is_refused() -> None:

@@ -5,6 +5,7 @@ import logging
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ def _load(folder: Path, dtype: str = "fp32", device: str = "cpu") -> Encoder:
 
 
 def _reference(folder: Path, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """last_hidden_state (B, N, C) and the last layer's [CLS] row (B, heads, N) as transformers reports them."""
+    """last_hidden_state (B, N, C) and the last layer's [CLS] row (B, heads, N), by transformers."""
     model = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
     options = {"interpolate_pos_encoding": True} if model.config.model_type == "vit" else {}
     with torch.inference_mode():
@@ -63,7 +64,12 @@ class TestEveryFamily:
         encoder = _load(tiny_folders[family])
         patch = {"vit": 8, "dinov2": 14, "dinov2_with_registers": 14, "dinov3_vit": 16}[family]
         prefix = 5 if family in ("dinov2_with_registers", "dinov3_vit") else 1
-        assert (encoder.patch, encoder.prefix_tokens, encoder.hidden_size, encoder.heads) == (patch, prefix, 48, 3)
+        assert (encoder.patch, encoder.prefix_tokens, encoder.hidden_size, encoder.heads) == (
+            patch,
+            prefix,
+            48,
+            3,
+        )
 
     def test_batch_equals_single_and_order_is_kept(
         self, family: str, tiny_folders: dict[str, Path], coffee: Image, astronaut: Image
@@ -125,7 +131,7 @@ class TestRealModel:
             assert np.abs(features.attention - alone.attention).max() < 1e-3
 
     def test_native_grid_uses_the_position_embeddings_as_they_are(self, encoder: Encoder) -> None:
-        embeddings = encoder.model.get_submodule("embeddings")
+        embeddings: Any = encoder.model.get_submodule("embeddings")
         grid = torch.zeros(1, 1 + 37 * 37, 384)
         assert embeddings.interpolate_pos_encoding(grid, 518, 518) is embeddings.position_embeddings
 
@@ -199,7 +205,7 @@ class TestUnusableFolders:
         tensors = load_file(folder / "model.safetensors")
         del tensors["layernorm.weight"]
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-        with pytest.raises(WeightsError, match=r"lacks weights of the model \(layernorm.weight"):
+        with pytest.raises(WeightsError, match=r"lacks weights \(layernorm.weight"):
             _load(folder)
 
     def test_truncated_weights(self, folder: Path) -> None:

@@ -26,7 +26,9 @@ from labeler_backend.errors import WeightsError
         pytest.param((480, 854), 476, 14, "short", (476, 840), id="video"),
         pytest.param((1, 1), 518, 14, "long", (518, 518), id="one pixel"),
         pytest.param((1, 5000), 518, 14, "long", (14, 518), id="never less than a patch"),
-        pytest.param((10, 100_000), 476, 14, "short", (476, 8 * 476), id="panorama by its short side is cut off"),
+        pytest.param(
+            (10, 100_000), 476, 14, "short", (476, 8 * 476), id="panorama by its short side is cut off"
+        ),
     ],
 )
 def test_target_size(
@@ -65,7 +67,9 @@ def test_shrinking_averages_areas_and_so_does_not_alias() -> None:
     assert np.ptp(resize(image, (32, 32)).astype(int)) <= 1
 
 
-def test_growing_keeps_a_flat_colour_and_a_native_size_keeps_every_pixel(astronaut: npt.NDArray[np.uint8]) -> None:
+def test_growing_keeps_a_flat_colour_and_a_native_size_keeps_every_pixel(
+    astronaut: npt.NDArray[np.uint8],
+) -> None:
     flat = np.full((5, 7, 3), (10, 200, 30), np.uint8)
     assert (resize(flat, (28, 42)) == (10, 200, 30)).all()
     assert (resize(astronaut, (512, 512)) == astronaut).all()
@@ -93,7 +97,9 @@ def test_only_rgb_uint8_is_an_image(image: Any) -> None:
     ("config", "white"),
     [
         pytest.param({"image_mean": [0.5] * 3, "image_std": [0.25] * 3}, 2.0, id="mean and std"),
-        pytest.param({"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 127.5}, 3.0, id="rescale"),
+        pytest.param(
+            {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 127.5}, 3.0, id="rescale"
+        ),
         pytest.param({"do_normalize": False}, 1.0, id="not normalised"),
     ],
 )

@@ -60,6 +60,8 @@ def test_short_name_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch:
         pytest.param("resnet50", "the short names are", id="nothing near"),
         pytest.param("/nowhere/at/all", "no folder", id="folder that is not there"),
         pytest.param("a/b--c", "no hub id", id="no valid hub id"),
+        pytest.param("~nobody-of-this-name/model/x", "no folder", id="home of nobody"),
+        pytest.param("x" * 5000, "no folder", id="longer than a path can be"),
     ],
 )
 def test_unknown_name_says_what_there_is(name: str, hint: str) -> None:

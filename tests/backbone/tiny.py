@@ -28,14 +28,18 @@ def config_of(family: str) -> Any:
     if family == "dinov2":
         return transformers.Dinov2Config(**_SIZES, patch_size=14, mlp_ratio=2)
     if family == "dinov2_with_registers":
-        return transformers.Dinov2WithRegistersConfig(**_SIZES, patch_size=14, mlp_ratio=2, num_register_tokens=4)
+        return transformers.Dinov2WithRegistersConfig(
+            **_SIZES, patch_size=14, mlp_ratio=2, num_register_tokens=4
+        )
     if family == "dinov3_vit":
-        return transformers.DINOv3ViTConfig(**_SIZES, patch_size=16, intermediate_size=96, num_register_tokens=4)
+        return transformers.DINOv3ViTConfig(
+            **_SIZES, patch_size=16, intermediate_size=96, num_register_tokens=4
+        )
     raise ValueError(family)
 
 
 def save_tiny(family: str, folder: Path) -> Path:
-    """Random weights of a family, the same every time, as save_pretrained writes them, with a preprocessor config."""
+    """Random weights of a family, the same every time, as save_pretrained writes them."""
     torch.manual_seed(0)
     model = transformers.AutoModel.from_config(config_of(family))
     for parameter in model.parameters():
