@@ -141,7 +141,8 @@ def masks(
         ),
     ] = False,
     max_points: Annotated[
-        int, typer.Option(min=4, max=80, help="The most points per mask with --polygons.", rich_help_panel=OUTPUT)
+        int,
+        typer.Option(min=4, max=80, help="The most points per mask with --polygons.", rich_help_panel=OUTPUT),
     ] = 60,
     no_overlays: Annotated[
         bool, typer.Option("--no-overlays", help="Do not write overlays/.", rich_help_panel=OUTPUT)
@@ -191,12 +192,12 @@ def _masks(
     engine: Engine,
     as_json: bool,
 ) -> None:
-    from exporters.coco import write_coco
+    from exporters.coco import instance, write_coco
     from exporters.masks import write_instance_png
     from labeler_backend.batch.run import run, summary_json
     from labeler_backend.batch.types import Formats
 
-    formats = Formats(instance_png=write_instance_png, coco=write_coco)
+    formats = Formats(instance=instance, instance_png=write_instance_png, coco=write_coco)
     with _progress(quiet=as_json) as progress:
         summary = run(
             inputs, out, make, options, formats, existing=existing, engine=engine.value, progress=progress

@@ -33,6 +33,14 @@ def address(uri: str) -> Address:
     return ("file", *([drive] if drive else []), *path.parts[1:])
 
 
+def as_text(base: Address) -> str:
+    """How a person writes it: `/home/me/photos`, `s3://bucket/photos`; empty for no base."""
+    if not base:
+        return ""
+    scheme, *parts = base
+    return ("/" if scheme == "file" else f"{scheme}://") + "/".join(parts)
+
+
 def common_start(a: Address, b: Address) -> Address:
     """The parts both begin with."""
     shared = 0

@@ -44,13 +44,23 @@ def prepare(out: Path, existing: Literal["refuse", "resume", "overwrite"]) -> No
         raise OutputError(f"{out} cannot be written to ({error.strerror}): choose another --out.") from error
 
 
+def sweep(out: Path) -> None:
+    """Removes half-written files of a killed run; with the state open, so that no other run is writing them."""
+    for folder in (out / "masks", out / "overlays"):
+        for part in folder.rglob(".*.part"):
+            part.unlink(missing_ok=True)
+    for name in (ANNOTATIONS, FAILURES, REPORT):
+        for part in out.glob(f".{name}*.part"):
+            part.unlink(missing_ok=True)
+
+
 def _remove_run(out: Path) -> None:
     """Removes what the run wrote and nothing else; the state goes last: a killed removal can be repeated."""
     with State(out) as state:
         for path in state.paths():
             for file in (mask_path(out, path), overlay_path(out, path)):
                 file.unlink(missing_ok=True)
-                file.with_name(f".{file.name}.part").unlink(missing_ok=True)
+        sweep(out)
     for name in (ANNOTATIONS, FAILURES, REPORT):
         (out / name).unlink(missing_ok=True)
     for name in ("masks", "overlays"):

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 from labeler_backend.backbone.features import Features
 from labeler_backend.batch.flow import Budget, Closed, batches, ordered
 from labeler_backend.batch.inputs import read
-from labeler_backend.batch.stages import Outcome, Stages, describe, failure_of, is_out_of_memory, reason
-from labeler_backend.batch.types import Failure, Job, MaskProposer, Options
+from labeler_backend.batch.stages import (
+    Outcome,
+    Stages,
+    Tools,
+    describe,
+    failure_of,
+    is_out_of_memory,
+    reason,
+)
+from labeler_backend.batch.types import Failure, Job
 from labeler_backend.media import RGB, opened
 
 
@@ -33,8 +41,7 @@ _Encoded = tuple[_Loaded, Features]
 
 def outcomes(
     jobs: Iterable[Job],
-    proposer: MaskProposer,
-    options: Options,
+    tools: Tools,
     then: Callable[[Outcome], Outcome] = lambda outcome: outcome,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
@@ -49,8 +56,9 @@ def outcomes(
     Raises:
         Exception: only what `then` raises.
     """
+    options = tools.options
     workers = options.workers or _cores()
-    line = _Line(proposer, options, then, stopped)
+    line = _Line(tools, then, stopped)
     with (
         ThreadPoolExecutor(workers, "decode") as decoders,
         ThreadPoolExecutor(workers, "finish") as finishers,
@@ -69,14 +77,13 @@ class _Line:
 
     def __init__(
         self,
-        proposer: MaskProposer,
-        options: Options,
+        tools: Tools,
         then: Callable[[Outcome], Outcome],
         stopped: Callable[[], bool],
     ) -> None:
-        self.budget = Budget(options.bytes_in_flight)
-        self._proposer, self._options, self._then, self._stopped = proposer, options, then, stopped
-        self._batch_size = options.batch_size
+        self.budget = Budget(tools.options.bytes_in_flight)
+        self._tools, self._then, self._stopped = tools, then, stopped
+        self._batch_size = tools.options.batch_size
 
     def load(self, turn_job: tuple[int, Job]) -> _Loaded | Failure:
         """In a decode thread: header, then memory, then pixels."""
@@ -85,12 +92,13 @@ class _Line:
         charge: int | None = None
         try:
             with stages.stage("decode"):
-                with opened(read(job.uri), max_pixels=self._options.max_pixels, name=job.uri) as picture:
+                max_pixels = self._tools.options.max_pixels
+                with opened(read(job.uri), max_pixels=max_pixels, name=job.uri) as picture:
                     height, width = picture.size
                     charge = self.budget.charge(3 * height * width)
                     self.budget.acquire(turn, charge)
                     image = picture.rgb()
-                grid = self._proposer.grid((image.shape[0], image.shape[1]))
+                grid = self._tools.proposer.grid((image.shape[0], image.shape[1]))
         except Closed:
             raise
         except Exception as error:
@@ -125,7 +133,7 @@ class _Line:
         job, image, note = loaded.job, loaded.image, loaded.note
         stages = Stages(loaded.seconds)
         try:
-            return describe(job, image, note, features, self._proposer, self._options, stages)
+            return describe(job, image, note, features, self._tools, stages)
         except Exception as error:
             return failure_of(job, stages, error)
 
@@ -136,7 +144,7 @@ class _Line:
         stages = Stages()
         try:
             with stages.stage("backbone"):
-                features = self._proposer.encode([item.image for item in group])
+                features = self._tools.proposer.encode([item.image for item in group])
                 encoded = list(zip(group, features, strict=True))
         except Exception as error:
             failed, memory = reason(error, "backbone"), is_out_of_memory(error)

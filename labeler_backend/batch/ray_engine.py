@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from labeler_backend.batch.pipeline import outcomes
-from labeler_backend.batch.stages import Outcome
-from labeler_backend.batch.types import Job, MaskProposer, Options
+from labeler_backend.batch.stages import Outcome, Tools
+from labeler_backend.batch.types import Annotation, Job, MaskProposer, Options
 from labeler_backend.errors import LabelerError
 
 _BLOCK = 64  # jobs per call of an actor: enough for full batches, little to lose when a machine goes
@@ -22,18 +22,20 @@ ObjectArray = npt.NDArray[np.object_]
 class _Worker:
     """An actor: one copy of the model, and the local pipeline without its writing."""
 
-    def __init__(self, make_proposer: Callable[[], MaskProposer], options: Options) -> None:
-        self._proposer = make_proposer()
-        self._options = options
+    def __init__(
+        self, make_proposer: Callable[[], MaskProposer], annotate: Callable[..., Annotation], options: Options
+    ) -> None:
+        self._tools = Tools(make_proposer(), annotate, options)
 
     def __call__(self, block: dict[str, ObjectArray]) -> dict[str, list[bytes]]:
         jobs = [pickle.loads(data) for data in block["job"]]
-        return {"outcome": [pickle.dumps(o) for o in outcomes(jobs, self._proposer, self._options)]}
+        return {"outcome": [pickle.dumps(o) for o in outcomes(jobs, self._tools)]}
 
 
 def ray_outcomes(
     jobs: Iterable[Job],
     make_proposer: Callable[[], MaskProposer],
+    annotate: Callable[..., Annotation],
     options: Options,
     stopped: Callable[[], bool],
 ) -> Iterator[Outcome]:
@@ -56,7 +58,7 @@ def ray_outcomes(
     gpus = int(resources.get("GPU", 0))
     dataset = ray.data.from_items([{"job": pickle.dumps(job)} for job in jobs]).map_batches(
         _Worker,
-        fn_constructor_args=(make_proposer, options),
+        fn_constructor_args=(make_proposer, annotate, options),
         batch_size=_BLOCK,
         concurrency=(1, max(1, gpus or int(resources.get("CPU", 1)))),
         num_gpus=1 if gpus else 0,

@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 from labeler_backend import __version__
 from labeler_backend.batch import clean, inputs
-from labeler_backend.batch.addresses import relative_path
+from labeler_backend.batch.addresses import as_text, relative_path
 from labeler_backend.batch.errors import Interrupted
 from labeler_backend.batch.output import ANNOTATIONS, FAILURES, REPORT, guarded
 from labeler_backend.batch.pipeline import outcomes
-from labeler_backend.batch.stages import STAGES, Outcome, keep
+from labeler_backend.batch.stages import STAGES, Outcome, Tools, keep
 from labeler_backend.batch.state import Counts, State
 from labeler_backend.batch.types import Failure, Formats, MaskProposer, Options, Summary
 from labeler_backend.errors import InputError
@@ -64,8 +64,10 @@ def run(
         raise InputError(_nothing(texts))
     clean.prepare(out, existing)
     proposer = make_proposer()
-    settings = {"model": proposer.fingerprint, "inputs below": "/".join(common), **options.fingerprint()}
+    settings = {"model": proposer.fingerprint, "inputs below": as_text(common), **options.fingerprint()}
     with State(out) as state:
+        if existing == "resume":
+            clean.sweep(out)
         state.start(settings)
         state.add((relative_path(uri, common), uri) for uri in chain([first], found))
         before = state.counts()
@@ -75,11 +77,10 @@ def run(
             if engine == "ray":
                 from labeler_backend.batch.ray_engine import ray_outcomes
 
-                done: Iterable[Outcome] = map(
-                    then, ray_outcomes(state.pending(), make_proposer, options, stopped)
-                )
+                made = ray_outcomes(state.pending(), make_proposer, formats.instance, options, stopped)
+                done: Iterable[Outcome] = map(then, made)
             else:
-                done = outcomes(state.pending(), proposer, options, then, stopped)
+                done = outcomes(state.pending(), Tools(proposer, formats.instance, options), then, stopped)
             seconds = _collect(state, done, before, progress)
         if stopped():
             raise Interrupted(_interrupted(out, state.counts()))
@@ -110,13 +111,8 @@ def _collect(state: State, done: Iterable[Outcome], before: Counts, progress: Pr
 
 def _finish(out: Path, state: State, settings: dict[str, Any], summary: Summary, formats: Formats) -> None:
     """annotations.json, failures.jsonl and report.html, each whole or not at all."""
-    info = {
-        "description": f"Mask proposals by Emergent Labeler {__version__}",
-        "version": __version__,
-        "settings": settings,
-    }
     with guarded(out):
-        formats.coco(out / ANNOTATIONS, state.rows(), info)
+        formats.coco(out / ANNOTATIONS, state.rows(), (), f"Mask proposals by Emergent Labeler {__version__}")
         with replacing(out / FAILURES) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.writelines(_failure_line(failure) for failure in state.failures())
         write_report(out / REPORT, ReportData(out, settings, summary, state.previews(), state.failures()))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from labeler_backend.backbone.features import Features
-from labeler_backend.batch.annotate import annotate
 from labeler_backend.batch.errors import OutputError
 from labeler_backend.batch.output import store
-from labeler_backend.batch.types import Failure, Formats, Job, MaskProposer, Options, Result
+from labeler_backend.batch.types import Annotation, Failure, Formats, Job, MaskProposer, Options, Result
 from labeler_backend.errors import LabelerError
 from labeler_backend.media import RGB
 from labeler_backend.report.drawing import overlay
@@ -25,6 +25,15 @@ STAGES = ("decode", "backbone", "proposals", "polygons", "overlay", "write")
 _OVERLAY_QUALITY = 90
 
 Outcome = Result | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the stages work with; `annotate` is Formats.instance."""
+
+    proposer: MaskProposer
+    annotate: Callable[..., Annotation]
+    options: Options
 
 
 class Stages:
@@ -53,15 +62,18 @@ def describe(
     image: RGB,
     note: str,
     features: Features,
-    proposer: MaskProposer,
-    options: Options,
+    tools: Tools,
     stages: Stages,
 ) -> Result:
     """Proposals of one image and all that is made of them; touches no file."""
+    options = tools.options
     with stages.stage("proposals"):
-        proposals = proposer.propose(image, features)
+        proposals = [p for p in tools.proposer.propose(image, features) if p.area > 0]
     with stages.stage("polygons"):
-        annotations = annotate(proposals, options)
+        annotations = [
+            tools.annotate(proposal, polygons=options.polygons, max_points=options.max_points)
+            for proposal in proposals
+        ]
     with stages.stage("overlay"):
         drawn = _jpeg(overlay(image, proposals)) if options.overlays else None
         shown = preview(image, proposals) if job.position < MAX_PREVIEWS else None

@@ -19,7 +19,7 @@ from typing import Any
 
 from labeler_backend.batch.inputs import STATE_FILE
 from labeler_backend.batch.output import guarded
-from labeler_backend.batch.types import Failure, Job, Result, Row
+from labeler_backend.batch.types import Failure, Job, Result
 from labeler_backend.errors import LabelerError
 
 # Paths are bytes: a file name need not be valid text.
@@ -153,10 +153,20 @@ class State:
         number = {status: found.get(status, (0, 0))[0] for status in ("pending", "done", "failed")}
         return Counts(**number, proposals=found.get("done", (0, 0))[1])
 
-    def rows(self) -> Iterator[Row]:
-        """Finished images by position."""
-        for row in self._pages("id, position, path, height, width, annotations", "done"):
-            yield Row(os.fsdecode(row[2]), (row[3], row[4]), _unpack(row[5]))
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Finished images by position, as COCO's image rows with their `annotations`; ids count from 1.
+
+        JSON is UTF-8: in a name that is not, the bytes that are no text are spelt out.
+        """
+        done = self._pages("id, position, path, height, width, annotations", "done")
+        for number, (_, _, path, height, width, packed) in enumerate(done, 1):
+            yield {
+                "id": number,
+                "file_name": path.decode("utf-8", "backslashreplace"),
+                "width": width,
+                "height": height,
+                "annotations": _unpack(packed),
+            }
 
     def previews(self) -> Iterator[dict[str, Any]]:
         """What the report shows of the images that have a preview, by position; `path` and `note` added."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,8 +11,8 @@ from labeler_backend.backbone.features import Features
 from labeler_backend.media import DEFAULT_MAX_PIXELS, RGB
 from labeler_backend.proposals.types import Proposal
 
-Annotation = dict[str, Any]
-"""A COCO annotation without ids: `segmentation`, `bbox`, `area`, `iscrowd`, `score`, `source`, `category`."""
+Annotation = Mapping[str, Any]
+"""One mask as the exporter keeps it before it has ids: JSON-ready."""
 
 
 class MaskProposer(Protocol):
@@ -75,15 +75,6 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One finished image as the run's state keeps it."""
-
-    path: str
-    size: tuple[int, int]
-    annotations: list[Annotation]
-
-
-@dataclass(frozen=True, slots=True)
 class Options:
     """How a batch runs.
 
@@ -115,12 +106,14 @@ class Formats:
     """How files are written; given by the caller, since this package does not know the exporters.
 
     Attributes:
+        instance: (proposal, polygons=…, max_points=…) → its annotation, with RLE or polygons.
         instance_png: (path, proposals, (H, W)) → a uint16 PNG of ids in the order of the proposals.
-        coco: (path, rows, info) → annotations.json, streaming.
+        coco: (path, rows, categories, description) → annotations.json, streaming.
     """
 
+    instance: Callable[..., Annotation]
     instance_png: Callable[[Path, Sequence[Proposal], tuple[int, int]], None]
-    coco: Callable[[Path, Iterable[Row], dict[str, Any]], None]
+    coco: Callable[[Path, Iterable[Any], Sequence[str], str], object]
 
 
 @dataclass(frozen=True, slots=True)

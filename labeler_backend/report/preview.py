@@ -60,14 +60,14 @@ def outline(mask: BoolMask, size: tuple[int, int]) -> str:
     # Where nothing covers half a pixel, the mask is a hair here: better thick than not there.
     inside = np.asarray(cover >= 128 if (cover >= 128).any() else cover > 0, dtype=np.uint8)
     # Twice the size, so that a line one pixel wide still encloses something.
-    doubled = np.kron(inside, np.ones((2, 2), np.uint8))
+    doubled = inside.repeat(2, axis=0).repeat(2, axis=1)
     rings, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return "".join(_ring(cv2.approxPolyDP(ring, 2 * _TOLERANCE, True)) for ring in rings)
 
 
 def _ring(points: np.ndarray[Any, Any]) -> str:
-    xy = (points.reshape(-1, 2) + 0.5) / 2
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in np.round(xy, 1)) + "Z"
+    xy = np.round((points.reshape(-1, 2) + 0.5) / 2, 1)
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in xy.tolist()) + "Z"
 
 
 def _jpeg(image: RGB) -> str:

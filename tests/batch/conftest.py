@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
-from exporters.coco import write_coco
+from exporters.coco import instance, write_coco
 from exporters.masks import write_instance_png
 from labeler_backend.batch.run import run
 from labeler_backend.batch.types import Formats, MaskProposer, Options, Summary
 from tests.batch.fakes import OtsuProposer
 
-FORMATS = Formats(instance_png=write_instance_png, coco=write_coco)
+FORMATS = Formats(instance=instance, instance_png=write_instance_png, coco=write_coco)
 
 
 def write_pictures(folder: Path, n: int, start: int = 0) -> list[Path]:

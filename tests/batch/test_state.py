@@ -37,9 +37,9 @@ def test_rows_come_by_position_in_whatever_order_they_were_saved(tmp_path: Path)
             else:
                 state.save(result(job, n=2))
         rows = list(state.rows())
-        assert [row.path for row in rows] == [job.path for job in jobs if job.position % 50 != 1]
-        assert rows[0].size == (3, 4)
-        assert [a["rank"] for a in rows[0].annotations] == [0, 1]
+        assert [row["file_name"] for row in rows] == [job.path for job in jobs if job.position % 50 != 1]
+        assert (rows[0]["id"], rows[0]["height"], rows[0]["width"]) == (1, 3, 4)
+        assert [a["rank"] for a in rows[0]["annotations"]] == [0, 1]
         assert [failure.job.position for failure in state.failures()] == list(range(1, MANY, 50))
         counts = state.counts()
         assert (counts.pending, counts.done, counts.failed, counts.proposals) == (0, 441, 9, 882)
@@ -70,7 +70,7 @@ def test_an_input_that_repeats_counts_once_and_a_second_listing_keeps_what_is_do
         state.start({"a": 1})
         state.add([("new", "/new"), ("x", "/x"), ("y", "/y"), ("z", "/z")])
         assert [job.path for job in state.pending()] == ["new", "y", "z"]  # what failed is due again
-        assert [row.path for row in state.rows()] == ["x"]
+        assert [row["file_name"] for row in state.rows()] == ["x"]
 
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
