@@ -2,8 +2,8 @@
 
     python benchmarks/polygons.py --data DIR
 
-DIR holds `labels/*.png` (0 = background), or DAVIS-2016 sequences (`<sequence>/labels/*.png`), of which every tenth
-frame is taken.
+DIR holds `labels/*.png` (0 = background), or DAVIS-2016 sequences (`<sequence>/labels/*.png`), of which every
+tenth frame is taken.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def masks_in(data: Path, every: int) -> Iterator[BoolMask]:
     if not files:
         raise SystemExit(f"{data}: no labels/*.png and no <sequence>/labels/*.png in it; name another folder")
     for file in files:
-        mask = cv2.imread(str(file), cv2.IMREAD_UNCHANGED) > 0
-        if mask.any():
-            yield mask
+        labels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        if labels is not None and labels.any():
+            yield labels.astype(bool)
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
         polygons = mask_to_polygons(mask, args.tolerance, args.max_points)
         seconds.append(time.process_time() - begin)
         points.append(sum(len(ring) // 2 for ring in to_coco(polygons)))
-        ious.append(iou(polygons_to_mask(polygons, mask.shape), mask))
+        ious.append(iou(polygons_to_mask(polygons, (mask.shape[0], mask.shape[1])), mask))
     print(f"masks   {len(ious)}")
     print(f"IoU     mean {np.mean(ious):.4f}  p5 {np.percentile(ious, 5):.4f}  min {min(ious):.4f}")
     print(f"points  mean {np.mean(points):.1f}  max {max(points)}")

@@ -37,7 +37,7 @@ class Instance(TypedDict):
 
 
 class ImageRow(TypedDict):
-    """One image and what was found in it; `file_name` with forward slashes, relative to the images' folder."""
+    """One image and what was found in it; `file_name` is relative, with forward slashes."""
 
     id: int
     file_name: str
@@ -57,7 +57,7 @@ class Counts(TypedDict):
 def instance(
     proposal: Proposal, polygons: bool = False, tolerance: float = 1.0, max_points: int = DEFAULT_MAX_POINTS
 ) -> Instance:
-    """A proposal as COCO holds it, as RLE or as polygons (`tolerance` and `max_points` as `mask_to_polygons`).
+    """A proposal as COCO holds it: as RLE, or as polygons made by `mask_to_polygons`.
 
     Raises:
         ValueError: the mask is empty.
@@ -106,7 +106,7 @@ def write_coco(
 
 
 class _Writer:
-    """Images go to the file as they come; annotations, the second array, to a spool until the first is closed."""
+    """Images go to the file as they come; annotations, the second array, wait in a spool."""
 
     def __init__(self, file: BinaryIO, spool: BinaryIO, categories: Sequence[str]) -> None:
         self._file = file

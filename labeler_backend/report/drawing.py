@@ -18,8 +18,8 @@ FloatArray = npt.NDArray[np.float32]
 Color = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 
-# Okabe & Ito 2008, "Color Universal Design", without black and its darkest blue; distinct under all common kinds of
-# colour blindness, neighbours in the list as far apart as they get.
+# Okabe & Ito 2008, "Color Universal Design", without black and its darkest blue; distinct under all common
+# kinds of colour blindness, neighbours in the list as far apart as they get.
 _PALETTE: tuple[Color, ...] = (
     (230, 159, 0),
     (86, 180, 233),
@@ -30,7 +30,7 @@ _PALETTE: tuple[Color, ...] = (
     (38, 120, 200),
 )
 _FILL = 0.42
-_HALO = 0.55
+_HALO = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class _Layer:
 
 
 def color_of(index: int) -> Color:
-    """RGB for the index-th object, always the same; past the palette's end lighter, then darker, variants follow."""
+    """RGB for the index-th object, always the same; past the palette's end lighter, then darker."""
     base = np.array(_PALETTE[index % len(_PALETTE)], float)
     turn = index // len(_PALETTE) % 3
     mixed = base + (255 - base) * 0.45 if turn == 1 else base * 0.62 if turn == 2 else base
@@ -58,7 +58,7 @@ def color_of(index: int) -> Color:
 
 
 def overlay(image: RGBImage, proposals: Sequence[Proposal], max_side: int = 1280) -> RGBImage:
-    """The picture with its masks: fill, outline and a tag with number and score (and label, where there is one).
+    """The picture with its masks: fill, outline, and a tag with number, label where there is one, and score.
 
     Numbers are ranks by falling score, from 1, as in `annotations.json`; large masks lie below small ones.
 
@@ -71,7 +71,7 @@ def overlay(image: RGBImage, proposals: Sequence[Proposal], max_side: int = 1280
         (h, w, 3) uint8 RGB.
     """
     picture = thumbnail(image, max_side)
-    size = picture.shape[:2]
+    size = picture.shape[0], picture.shape[1]
     ranked = list(enumerate(sorted(proposals, key=lambda p: -p.score)))
     layers = [
         _Layer(_coverage(p.mask, size), color_of(n), _tag_text(n, p))
@@ -101,9 +101,10 @@ def _tag_text(rank: int, proposal: Proposal) -> str:
 def _coverage(mask: BoolMask, size: tuple[int, int]) -> FloatArray:
     """(H, W) bool → (h, w) float32 share of each pixel covered, the staircase smoothed away."""
     soft = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
-    smooth: FloatArray = cv2.GaussianBlur(soft, (0, 0), 0.9)
+    smooth = cv2.GaussianBlur(soft, (0, 0), 0.9)
     # A thin structure fades when blurred: what it had stays at least half seen.
-    return np.maximum(smooth, 0.51 * (soft > 0.5)).astype(np.float32)
+    kept: FloatArray = np.maximum(smooth, 0.51 * (soft > 0.5)).astype(np.float32)
+    return kept
 
 
 def _fill(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
@@ -117,7 +118,9 @@ def _fill(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
     weight = _FILL * covered[..., None]
     # `tint` fades to black at soft edges; dividing by what is covered gives the plain colour back.
     color = tint / np.maximum(covered[..., None], 1e-3)
-    return np.clip(np.rint(picture * (1 - weight) + color * weight), 0, 255).astype(np.uint8)
+    blend = picture * (1 - weight) + color * weight
+    tinted: RGBImage = np.clip(np.rint(blend), 0, 255).astype(np.uint8)
+    return tinted
 
 
 def _draw_outline(picture: RGBImage, layer: _Layer, width: float) -> None:
@@ -125,7 +128,7 @@ def _draw_outline(picture: RGBImage, layer: _Layer, width: float) -> None:
     rings, _ = cv2.findContours(
         (layer.coverage > 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
     )
-    smooth = [_smooth_ring(ring[:, 0]) for ring in rings]
+    smooth = [_smooth_ring(ring[:, 0].astype(np.int32)) for ring in rings]
     halo = picture.copy()
     cv2.polylines(halo, smooth, True, (20, 20, 20), round(width) + 2, cv2.LINE_AA, shift=4)
     cv2.addWeighted(halo, _HALO, picture, 1 - _HALO, 0, dst=picture)
@@ -134,16 +137,16 @@ def _draw_outline(picture: RGBImage, layer: _Layer, width: float) -> None:
 
 def _smooth_ring(ring: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """(N, 2) pixel ring → the same ring averaged along itself, in sixteenths of a pixel."""
-    points = ring.astype(np.float64)
-    if len(points) >= 8:
-        points = (
-            sum(np.roll(points, s, axis=0) * w for s, w in ((-2, 1), (-1, 4), (0, 6), (1, 4), (2, 1))) / 16
-        )
-    return np.rint(points * 16).astype(np.int32)
+    if len(ring) < 8:
+        return ring * 16
+    weights = ((-2, 1), (-1, 4), (0, 6), (1, 4), (2, 1))  # they add up to 16
+    turned = [np.roll(ring, shift, axis=0) * weight for shift, weight in weights]
+    smooth: npt.NDArray[np.int32] = np.sum(turned, axis=0, dtype=np.int32)
+    return smooth
 
 
 def _draw_tags(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
-    """One pill per mask, text black or white by the pill's brightness, none over another where that can be."""
+    """One pill per mask, text black or white by its brightness, none over another where that can be."""
     h, w = picture.shape[:2]
     font = ImageFont.load_default(max(11, round(max(h, w) / 75)))
     canvas = Image.fromarray(picture)
@@ -162,13 +165,15 @@ def _draw_tags(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
 
 
 def _tag_place(coverage: FloatArray, pill: tuple[float, float], taken: Sequence[Box]) -> tuple[float, float]:
-    """Top left of the pill: above the mask, else inside its top, below, or in its middle; the first that is free."""
+    """Top left of the pill: above the mask's top, else where the mask is thickest, else near by."""
     h, w = coverage.shape
-    x, y, bw, bh = cv2.boundingRect((coverage > 0.5).astype(np.uint8))
+    inside = (coverage > 0.5).astype(np.uint8)
+    x, y, bw, bh = cv2.boundingRect(inside)
     pw, ph = pill
-    middle = x + bw / 2 - pw / 2
-    options = [(x, y - ph - 3), (x + 3, y + 3), (middle, y + bh / 2 - ph / 2), (x, y + bh + 3), (x + bw, y)]
-    options += [(middle, y + k * ph * 1.1) for k in range(1, 8)]
+    top_x = float(np.flatnonzero(inside[y]).mean()) - pw / 2 if inside.any() else 0.0
+    _, _, _, (deep_x, deep_y) = cv2.minMaxLoc(cv2.distanceTransform(inside, cv2.DIST_L2, 3))
+    options = [(top_x, y - ph - 3), (deep_x - pw / 2, deep_y - ph / 2), (top_x, y + 3), (top_x, y + bh + 3)]
+    options += [(top_x, y + k * ph * 1.1) for k in range(1, 8)] + [(x + bw, y), (x - pw, y)]
     places = [
         (min(max(px, 2.0), max(w - pw - 2, 2.0)), min(max(py, 2.0), max(h - ph - 2, 2.0)))
         for px, py in options
