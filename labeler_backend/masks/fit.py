@@ -1,8 +1,8 @@
 """Corners moved to where the edges between them fit the outline best.
 
-A corner picked from a pixel outline lies on the outline, so every edge across a curve cuts it on one side. Moving all
-corners at once by weighted least squares lets edges run through the middle of what they stand for: at 60 points that
-leaves about two thirds of the error (`benchmarks/polygons.py`).
+A corner picked from a pixel outline lies on the outline, so every edge across a curve cuts it on one side.
+Moving all corners at once by weighted least squares lets edges run through the middle of what they stand for:
+at 60 points that leaves about two thirds of the error (`benchmarks/polygons.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from labeler_backend.masks.simplify import Simplified
 FloatArray = npt.NDArray[np.float64]
 
 _ROUNDS = 3
-_SOFTENING = 1.0  # pixels; distances above it count linearly (area), below it quadratically (the staircase's noise)
+_SOFTENING = (
+    1.0  # pixels; distances above it count linearly (area), below it quadratically (the staircase's noise)
+)
 _STIFFNESS = 0.01  # of the mean curvature; keeps corners from sliding along straight runs
 _REACH = 8  # pixels of outline by which the outline's share of an edge may move in one round
 
@@ -36,8 +38,8 @@ class _Span(NamedTuple):
 def fit_corners(rings: Sequence[Simplified]) -> list[FloatArray]:
     """Rings with kept corners → per ring (K, 2) float64 x, y of the same corners, moved.
 
-    Minimises the distance between the outline's unit steps and the edges that stand for them, which is the area
-    between the two, by iteratively reweighted least squares over all corners of all rings together.
+    Minimises the distance between the outline's unit steps and the edges that stand for them, which is the
+    area between the two, by iteratively reweighted least squares over all corners of all rings together.
     """
     outlines = [np.roll(r.ring.points, -int(r.kept[0]), axis=0).astype(np.float64) for r in rings]
     spans, breaks = _joint_layout(rings)
@@ -90,7 +92,8 @@ def _displacement(
     weight = np.abs((steps * unit[edge]).sum(axis=1)) / np.hypot(residual, _SOFTENING)
 
     def per_edge(values: FloatArray) -> FloatArray:
-        return np.bincount(edge, weight * values, minlength=k)
+        summed: FloatArray = np.bincount(edge, weight * values, minlength=k).astype(np.float64)
+        return summed
 
     here = np.arange(k)
     outer = normal[:, :, None] * normal[:, None, :]
@@ -107,7 +110,8 @@ def _displacement(
     pull[after] += per_edge(t * residual)[:, None] * normal
     square = matrix.reshape(2 * k, 2 * k)
     square[np.diag_indices(2 * k)] += _STIFFNESS * np.trace(square) / (2 * k) + 1e-9
-    return np.linalg.solve(square, pull.reshape(-1)).reshape(k, 2)
+    moved: FloatArray = np.asarray(np.linalg.solve(square, pull.reshape(-1)), np.float64).reshape(k, 2)
+    return moved
 
 
 def _nearest_breaks(

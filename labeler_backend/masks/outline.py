@@ -1,8 +1,8 @@
 """The exact outline of a mask: closed rings along pixel borders.
 
-`cv2.findContours` walks through pixel *centres*, which shrinks every mask by half a pixel, and joins pixels that
-touch at a corner only, which gives rings that cross themselves. Here a ring runs along the borders between set and
-unset pixels, so that the area it encloses is the number of pixels to the digit.
+`cv2.findContours` walks through pixel *centres*, which shrinks every mask by half a pixel, and joins pixels
+that touch at a corner only, which gives rings that cross themselves. Here a ring runs along the borders
+between set and unset pixels, so that the area it encloses is the number of pixels to the digit.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Ring(NamedTuple):
     """A closed ring of unit steps.
 
     Attributes:
-        points: (N, 2) int64, x and y of every pixel corner passed, one step apart, the first not repeated. The mask is
-            on the right hand (y down): exteriors have positive `area`, holes negative.
+        points: (N, 2) int64, x and y of every pixel corner passed, one step apart, the first not repeated.
+            The mask is on the right hand (y down): exteriors have positive `area`, holes negative.
         component: which 4-connected component of the mask it borders, from 1.
         area: signed area in pixels.
     """
@@ -40,24 +40,24 @@ class Ring(NamedTuple):
 def trace_rings(mask: BoolMask) -> list[Ring]:
     """(H, W) bool → all rings of its outline, each simple (it visits no corner twice).
 
-    Pixels are connected through edges (4-connected), so every component has exactly one exterior. Where a component
-    touches itself at a corner, the ring is cut there: the result is a hole that touches its exterior (or another
-    hole) at a point, which the OGC model allows, not a ring that touches itself, which it forbids.
+    Pixels are connected through edges (4-connected), so every component has exactly one exterior. Where a
+    component touches itself at a corner, the ring is cut there: the result is a hole that touches its
+    exterior (or another hole) at a point, which the OGC model allows, not a ring that touches itself, which
+    it forbids.
     """
     top, left, crop = _crop(mask)
     if crop.size == 0:
         return []
-    _, labels = cv2.connectedComponents(crop.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
     starts, headings, pixels = _border_steps(crop)
     width = crop.shape[1] + 1
-    following = _successors(starts, headings, width)
-    components = labels.reshape(-1)[pixels].tolist()
+    cycles = _cycles(_successors(starts, headings, width))
+    component_of = _components(crop, pixels[[cycle[0] for cycle in cycles]])
     rings = []
-    for cycle in _cycles(following):
+    for cycle, component in zip(cycles, component_of, strict=True):
         for part in _cut_at_repeats(starts[cycle]):
             y, x = np.divmod(part, width)
             area = int(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) // 2
-            rings.append(Ring(np.column_stack([x + left, y + top]), components[cycle[0]], area))
+            rings.append(Ring(np.column_stack([x + left, y + top]), component, area))
     return rings
 
 
@@ -73,16 +73,27 @@ def _crop(mask: BoolMask) -> tuple[int, int, BoolMask]:
     return y, x, np.ascontiguousarray(mask[y : y + h, x : x + w])
 
 
+def _components(mask: BoolMask, pixels: IntArray) -> list[int]:
+    """Which 4-connected component each of the pixels (flat indices) belongs to, from 1."""
+    if len(pixels) == 1:
+        return [1]
+    _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    found: list[int] = labels.reshape(-1)[pixels].tolist()
+    return found
+
+
 def _border_steps(mask: BoolMask) -> tuple[IntArray, IntArray, IntArray]:
     """Every border between set and unset as a unit step with the set pixel on its right.
 
-    Returns: start corner (y·(W+1) + x), heading (0–3) and flat index of the set pixel, all sorted by (start, heading).
+    Returns: start corner (y·(W+1) + x), heading (0–3) and flat index of the set pixel, all sorted by (start,
+        heading).
     """
     h, w = mask.shape
     padded = np.pad(mask, 1)
     inner = padded[1:-1, 1:-1]
     starts, headings, pixels = [], [], []
-    # The neighbour that must be unset, and where the step along that side starts, from the pixel's top left corner.
+    # The neighbour that must be unset, and where the step along that side starts, from the pixel's top left
+    # corner.
     for heading, (dy, dx), (sy, sx) in (
         (0, (-1, 0), (0, 0)),  # top side, walked east
         (1, (0, 1), (0, 1)),  # right side, walked south

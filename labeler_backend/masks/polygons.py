@@ -1,7 +1,8 @@
 """Masks to polygons and back.
 
-The way there: the exact outline along pixel borders (`outline`), the corners worth their points (`simplify`), moved
-to where their edges fit best (`fit`). The way back is exact: a pixel is set when its centre lies inside.
+The way there: the exact outline along pixel borders (`outline`), the corners worth their points (`simplify`),
+moved to where their edges fit best (`fit`). The way back is exact: a pixel is set when its centre lies
+inside.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from labeler_backend.masks.simplify import Simplified, points_used, spend, thin
 DEFAULT_MAX_POINTS = 60
 HARD_MAX_POINTS = 80  # Label Studio's editor hangs on more
 
-Loop = npt.NDArray[np.float64]
-
 
 def mask_to_polygons(
     mask: BoolMask, tolerance: float = 1.0, max_points: int = DEFAULT_MAX_POINTS
@@ -31,10 +30,11 @@ def mask_to_polygons(
 
     Args:
         mask: pixel (i, j) covers [j, j+1) × [i, i+1).
-        tolerance: in pixels, how far the outline may be from the result before the cap is considered. 0 keeps the
-            outline as it is while it stays under the cap. Specks below (2·tolerance)² pixels are left out.
-        max_points: over all rings, counted as `to_coco` writes them, so a hole counts two more. Where the outline needs
-            more, what costs the least area goes first. Between 4 and 80.
+        tolerance: in pixels, how far the outline may be from the result before the cap is considered. 0 keeps
+            the outline as it is while it stays under the cap. Specks below (2·tolerance)² pixels are left
+            out.
+        max_points: over all rings, counted as `to_coco` writes them, so a hole counts two more. Where the
+            outline needs more, what costs the least area goes first. Between 4 and 80.
 
     Raises:
         ValueError: `max_points` or `tolerance` out of range.
@@ -46,15 +46,17 @@ def mask_to_polygons(
     rings = _worth_drawing(trace_rings(mask), tolerance, max_points)
     if not rings:
         return []
-    exact = [Simplified(r, corners(r)) for r in rings]
-    if tolerance == 0 and points_used(exact) <= max_points:
-        return [p for p, _ in _assemble(exact, [r.ring.points[r.kept] for r in exact])]
+    if tolerance == 0:
+        exact = _exact(rings)
+        if points_used(exact) <= max_points:
+            return [p for p, _ in _assemble(exact, _unmoved(exact))]
     thinned = [thin(r, tolerance) for r in rings]
-    for start, guard in ((thinned, False), (exact, True)):
-        simplified = spend(start, min(max_points, points_used(thinned)), guard)
-        polygons = _fitted(simplified, mask.shape)
-        if polygons is not None:
-            return polygons
+    budget = min(max_points, points_used(thinned))
+    polygons = _fitted(spend(thinned, budget), mask.shape)
+    if polygons is None:  # something crosses: start again from the outline and never let it
+        polygons = _fitted(spend(_exact(rings), budget, guard=True), mask.shape)
+    if polygons is not None:
+        return polygons
     x0, y0, x1, y1 = shapely.multipoints(rings[0].points).bounds
     return [shapely.box(x0, y0, x1, y1)]
 
@@ -62,8 +64,9 @@ def mask_to_polygons(
 def polygons_to_mask(polygons: Sequence[Polygon], shape: tuple[int, int]) -> BoolMask:
     """Polygons → (H, W) bool of their union: a pixel is set when its centre (j+0.5, i+0.5) lies inside.
 
-    `cv2.fillPoly` also sets every pixel its border touches, which fattens a mask by half a pixel all round; this does
-    not. A centre exactly on a border belongs to the polygon on its right (below, for a horizontal border).
+    `cv2.fillPoly` also sets every pixel its border touches, which fattens a mask by half a pixel all round;
+    this does not. A centre exactly on a border belongs to the polygon on its right (below, for a horizontal
+    border).
     """
     h, w = shape
     turns = np.zeros((h, w + 1), np.int32)
@@ -77,14 +80,14 @@ def polygons_to_mask(polygons: Sequence[Polygon], shape: tuple[int, int]) -> Boo
 def to_coco(polygons: Sequence[Polygon]) -> list[list[float]]:
     """Polygons → COCO's `segmentation`: flat [x, y, x, y, …] in pixels, two decimals.
 
-    COCO's polygons have no holes. A hole is joined to its exterior by a bridge of no width, walked once each way, so
-    that both the shoelace area and what pycocotools draws stay true; it costs two points more.
+    COCO's polygons have no holes. A hole is joined to its exterior by a bridge of no width, walked once each
+    way, so that both the shoelace area and what pycocotools draws stay true; it costs two points more.
     """
     return [np.round(bridge_holes(p), 2).reshape(-1).tolist() for p in polygons]
 
 
-def bridge_holes(polygon: Polygon) -> Loop:
-    """One ring (N, 2), not closed, around a polygon with holes, each joined by a bridge inside the polygon."""
+def bridge_holes(polygon: Polygon) -> FloatArray:
+    """One ring (N, 2), not closed, around a polygon with holes, each joined by a bridge inside it."""
     oriented = shapely.geometry.polygon.orient(polygon)
     loop = np.asarray(oriented.exterior.coords)[:-1]
     holes = [np.asarray(hole.coords)[:-1] for hole in oriented.interiors]
@@ -98,18 +101,26 @@ def bridge_holes(polygon: Polygon) -> Loop:
 
 
 def _worth_drawing(rings: list[Ring], tolerance: float, max_points: int) -> list[Ring]:
-    """Largest first, as many as the cap can hold, no specks, no hole without its exterior; the largest always."""
-    ordered = sorted(rings, key=lambda r: (r.area < 0, -abs(r.area)))
+    """Largest first, as many as the cap can hold, no specks, no hole without its exterior."""
     specks = (2 * tolerance) ** 2
-    large = [r for n, r in enumerate(ordered) if n == 0 or abs(r.area) >= specks]
-    large = sorted(large, key=lambda r: -abs(r.area))[: max_points // 3]
+    largest = max((r.area for r in rings), default=0)
+    large = sorted((r for r in rings if abs(r.area) >= min(specks, largest)), key=lambda r: -abs(r.area))
+    large = large[: max_points // 3]
     exteriors = {r.component for r in large if r.area > 0}
     return [r for r in large if r.component in exteriors]
 
 
+def _exact(rings: Sequence[Ring]) -> list[Simplified]:
+    return [Simplified(r, corners(r)) for r in rings]
+
+
+def _unmoved(rings: Sequence[Simplified]) -> list[FloatArray]:
+    return [r.ring.points[r.kept].astype(np.float64) for r in rings]
+
+
 def _fitted(rings: list[Simplified], shape: tuple[int, ...]) -> list[Polygon] | None:
     """Corners moved as far as every polygon stays valid; None if one is not valid even unmoved."""
-    unmoved = [r.ring.points[r.kept].astype(np.float64) for r in rings]
+    unmoved = _unmoved(rings)
     fitted = [np.clip(f, 0, (shape[1], shape[0])) for f in fit_corners(rings)]
     best: dict[int, Polygon] = {}
     for share in (1.0, 0.5, 0.25, 0.0):
@@ -125,20 +136,22 @@ def _fitted(rings: list[Simplified], shape: tuple[int, ...]) -> list[Polygon] | 
 def _assemble(rings: Sequence[Simplified], loops: Sequence[FloatArray]) -> Iterator[tuple[Polygon, int]]:
     """Per component its polygon, holes in place."""
     for component in dict.fromkeys(r.ring.component for r in rings):
-        own = [(r.ring.area, loop) for r, loop in zip(rings, loops, strict=True) if r.ring.component == component]
+        own = [
+            (r.ring.area, loop) for r, loop in zip(rings, loops, strict=True) if r.ring.component == component
+        ]
         exterior = next(loop for area, loop in own if area > 0)
         yield Polygon(exterior, [loop for area, loop in own if area < 0]), component
 
 
-def _loops(polygon: Polygon) -> Iterator[Loop]:
+def _loops(polygon: Polygon) -> Iterator[FloatArray]:
     """Exterior and holes, turning opposite ways, closed."""
     oriented = shapely.geometry.polygon.orient(polygon)
     for ring in (oriented.exterior, *oriented.interiors):
         yield np.asarray(ring.coords)
 
 
-def _add_crossings(turns: npt.NDArray[np.int32], ring: Loop) -> None:
-    """Add to (H, W+1) `turns` ±1 at the first pixel whose centre is right of where an edge crosses its row."""
+def _add_crossings(turns: npt.NDArray[np.int32], ring: FloatArray) -> None:
+    """Add to (H, W+1) `turns` ±1 at the first pixel whose centre is right of an edge, in every row."""
     (x0, y0), (x1, y1) = ring[:-1].T, ring[1:].T
     h, w = turns.shape[0], turns.shape[1] - 1
     first = np.clip(np.ceil(np.minimum(y0, y1) - 0.5), 0, h).astype(np.int64)
@@ -151,7 +164,9 @@ def _add_crossings(turns: npt.NDArray[np.int32], ring: Loop) -> None:
     np.add.at(turns, (row, column), np.where(y1 > y0, -1, 1)[edge])
 
 
-def _bridge(polygon: Polygon, loop: Loop, hole: Loop, bridges: list[LineString]) -> tuple[int, int]:
+def _bridge(
+    polygon: Polygon, loop: FloatArray, hole: FloatArray, bridges: list[LineString]
+) -> tuple[int, int]:
     """Indices into loop and hole of the shortest bridge that stays inside and crosses no other."""
     distance = np.hypot(*(loop[:, None] - hole[None]).transpose(2, 0, 1))
     order = np.argsort(distance, axis=None, kind="stable")

@@ -1,8 +1,8 @@
 """Fewer corners for the same area: which corners of an outline to keep.
 
-Two steps, chosen by measurement (`benchmarks/polygons.py`): Douglas–Peucker takes out the pixel staircase, then
-Visvalingam & Whyatt (1993, "Line generalisation by repeated elimination of points") spends a budget of points over all
-rings at once, always giving up the least area, be it a corner or a whole small ring.
+Two steps, chosen by measurement (`benchmarks/polygons.py`): Douglas–Peucker takes out the pixel staircase,
+then Visvalingam & Whyatt (1993, "Line generalisation by repeated elimination of points") spends a budget of
+points over all rings at once, always giving up the least area, be it a corner or a whole small ring.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def spend(rings: Sequence[Simplified], max_points: int, guard: bool = False) -> 
     Args:
         rings: of one mask.
         max_points: the budget.
-        guard: never take a corner whose triangle holds another corner. Rings that do not cross then never will; slow.
+        guard: never take a corner whose triangle holds another corner. Rings that do not cross then never
+            will; slow.
     """
     state = _Elimination(rings)
     while state.used > max_points and state.rings_left > 0 and state.eliminate_one(guard):
@@ -129,9 +130,7 @@ class _Elimination:
             return float("inf") if last else abs(ring.area) / (3 + _surcharge(ring))
         a, b = self._before[i], self._after[i]
         ax, ay = self._x[a], self._y[a]
-        return float(
-            abs((self._x[b] - ax) * (self._y[i] - ay) - (self._x[i] - ax) * (self._y[b] - ay)) / 2
-        )
+        return float(abs((self._x[b] - ax) * (self._y[i] - ay) - (self._x[i] - ax) * (self._y[b] - ay)) / 2)
 
     def _take(self, i: int) -> None:
         a, b, owner = self._before[i], self._after[i], self._owner[i]
