@@ -45,7 +45,7 @@ def prepare(out: Path, existing: Literal["refuse", "resume", "overwrite"]) -> No
 
 
 def sweep(out: Path) -> None:
-    """Removes half-written files of a killed run; with the state open, so that no other run is writing them."""
+    """Removes half-written files of a killed run; with the state open, so that no other run writes them."""
     for folder in (out / "masks", out / "overlays"):
         for part in folder.rglob(".*.part"):
             part.unlink(missing_ok=True)
