@@ -56,9 +56,12 @@ def _shape(proposal: Proposal, size: tuple[int, int]) -> dict[str, Any]:
 
 def outline(mask: BoolMask, size: tuple[int, int]) -> str:
     """(H, W) mask → SVG path of its borders, holes included, at `size` (w, h) in pixels."""
-    cover = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
-    # Where nothing covers half a pixel, the mask is a hair here: better thick than not there.
-    inside = np.asarray(cover >= 128 if (cover >= 128).any() else cover > 0, dtype=np.uint8)
+    # Decoded masks lie in memory column by column, as COCO has them: turned, OpenCV takes them without a copy.
+    turned, turned_size = np.ascontiguousarray(mask.T).view(np.uint8), (size[1], size[0])
+    inside = cv2.resize(turned, turned_size, interpolation=cv2.INTER_AREA).T
+    if not inside.any():  # nothing covers half a pixel: better thick than not there
+        cover = cv2.resize(255 * turned, turned_size, interpolation=cv2.INTER_AREA)
+        inside = (cover > 0).astype(np.uint8).T
     # Twice the size, so that a line one pixel wide still encloses something.
     doubled = inside.repeat(2, axis=0).repeat(2, axis=1)
     rings, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
