@@ -56,14 +56,16 @@ def _shape(proposal: Proposal, size: tuple[int, int]) -> dict[str, Any]:
 
 def outline(mask: BoolMask, size: tuple[int, int]) -> str:
     """(H, W) mask → SVG path of its borders, holes included, at `size` (w, h) in pixels."""
-    # Decoded masks lie in memory column by column, as COCO has them: turned, OpenCV takes them without a copy.
+    # Decoded masks lie in memory column by column, as COCO has them: turned, they need no copy.
     turned, turned_size = np.ascontiguousarray(mask.T).view(np.uint8), (size[1], size[0])
-    inside = cv2.resize(turned, turned_size, interpolation=cv2.INTER_AREA).T
+    inside = cv2.resize(turned, turned_size, interpolation=cv2.INTER_AREA)
     if not inside.any():  # nothing covers half a pixel: better thick than not there
         cover = cv2.resize(255 * turned, turned_size, interpolation=cv2.INTER_AREA)
-        inside = (cover > 0).astype(np.uint8).T
+        inside = (cover > 0).astype(np.uint8)
     # Twice the size, so that a line one pixel wide still encloses something.
-    doubled = inside.repeat(2, axis=0).repeat(2, axis=1)
+    doubled = cv2.resize(
+        np.ascontiguousarray(inside.T), (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_NEAREST
+    )
     rings, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return "".join(_ring(cv2.approxPolyDP(ring, 2 * _TOLERANCE, True)) for ring in rings)
 
