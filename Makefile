@@ -1,0 +1,79 @@
+# From a bare checkout: `make demo`, `make test`, `make docs`. `make` alone lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+OUT    := demo
+# Extra words for pytest: make test PYTEST_ARGS="-k polygons"
+PYTEST_ARGS ?=
+
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+INSTALL_INPUTS = pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format docs clean distclean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+# --- the virtual environment ------------------------------------------------------------------------------
+# One stamp per set of dependencies: an interrupted install leaves no stamp and is taken up again.
+
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "'$(PYTHON)' was not found: install Python 3.10 or newer, or name one with 'make PYTHON=python3.12 …'." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "'$(PYTHON)' is $$($(PYTHON) --version 2>&1), and 3.10 or newer is needed: name one with 'make PYTHON=python3.12 …'." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  v=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "'$(PYTHON) -m venv' does not work here. Debian and Ubuntu keep it in a package of its own:" >&2; \
+	  echo "  sudo apt install python3-venv      (or python$$v-venv for this interpreter)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.base: $(VENV)/.created $(INSTALL_INPUTS)
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.created $(INSTALL_INPUTS)
+	$(INSTALL) -e '.[test]'
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.docs: $(VENV)/.created $(INSTALL_INPUTS)
+	$(INSTALL) -e '.[docs]'
+	@touch $@ $(VENV)/.base
+
+venv: $(VENV)/.test ## .venv with the package (editable) and what the tests need
+
+# --- what there is to run ---------------------------------------------------------------------------------
+
+demo: $(VENV)/.base ## masks for the pictures in examples/, into demo/ (OUT=… for another folder)
+	$(BIN)/labeler masks examples/images --out $(OUT) --overwrite
+	@echo
+	@echo "annotations  $(OUT)/annotations.json   COCO: boxes, areas, scores, RLE masks"
+	@echo "masks        $(OUT)/masks/             one 16-bit PNG per picture, 0 = background"
+	@echo "overlays     $(OUT)/overlays/          the masks drawn over the pictures"
+	@echo "report       $(OUT)/report.html        open this one in a browser"
+
+test: lint ## ruff, mypy and all tests; tests that need a GPU skip themselves where there is none
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.test ## ruff check, ruff format --check, mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test ## let ruff rewrite the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs ## the documentation, into site/
+	$(BIN)/mkdocs build --strict
+	@echo "documentation  site/index.html"
+
+clean: ## remove what the targets wrote, but not .venv
+	rm -rf demo site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## the same, and .venv
+	rm -rf $(VENV)
