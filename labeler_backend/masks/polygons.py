@@ -58,6 +58,7 @@ def mask_to_polygons(
         polygons = _fitted(spend(_exact(rings), budget, guard=True), mask.shape)
     if polygons is not None:
         return polygons
+    # A net that no mask is known to need: something valid is better than an exception deep in a batch.
     x0, y0, x1, y1 = shapely.multipoints(rings[0].points).bounds
     return [shapely.box(x0, y0, x1, y1)]
 
