@@ -56,6 +56,23 @@ def fit_corners(rings: Sequence[Simplified]) -> list[FloatArray]:
     return [position[s.corner : s.corner + s.corners] for s in spans]
 
 
+def crossing_corners(loops: Sequence[FloatArray]) -> list[npt.NDArray[np.bool_]]:
+    """Rings (K, 2) → per ring (K,) whether an edge at this corner crosses another edge of any ring."""
+    start = np.concatenate(loops)
+    end = np.concatenate([np.roll(loop, -1, axis=0) for loop in loops])
+    along = end - start
+
+    def side(points: FloatArray) -> FloatArray:
+        """(edge, point): on which side of each edge's line a point lies."""
+        offset = points[None] - start[:, None]
+        return np.asarray(np.sign(along[:, None, 0] * offset[..., 1] - along[:, None, 1] * offset[..., 0]))
+
+    splits = side(start) * side(end) < 0
+    crossed = (splits & splits.T).any(axis=1)
+    own = np.split(crossed, np.cumsum([len(loop) for loop in loops])[:-1])
+    return [edges | np.roll(edges, 1) for edges in own]
+
+
 def _joint_layout(rings: Sequence[Simplified]) -> tuple[list[_Span], IntArray]:
     """Where each ring stands in the joint arrays, and the outline point of every corner."""
     spans: list[_Span] = []

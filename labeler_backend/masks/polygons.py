@@ -14,13 +14,14 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry import LineString, Polygon
 
-from labeler_backend.masks.fit import FloatArray, fit_corners
+from labeler_backend.masks.fit import FloatArray, crossing_corners, fit_corners
 from labeler_backend.masks.outline import Ring, corners, trace_rings
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.masks.simplify import Simplified, points_used, spend, thin
 
 DEFAULT_MAX_POINTS = 60
 HARD_MAX_POINTS = 80  # Label Studio's editor hangs on more
+_BACKTRACKS = 8
 
 
 def mask_to_polygons(
@@ -57,6 +58,7 @@ def mask_to_polygons(
         polygons = _fitted(spend(_exact(rings), budget, guard=True), mask.shape)
     if polygons is not None:
         return polygons
+    # A net that no mask is known to need: something valid is better than an exception deep in a batch.
     x0, y0, x1, y1 = shapely.multipoints(rings[0].points).bounds
     return [shapely.box(x0, y0, x1, y1)]
 
@@ -119,18 +121,22 @@ def _unmoved(rings: Sequence[Simplified]) -> list[FloatArray]:
 
 
 def _fitted(rings: list[Simplified], shape: tuple[int, ...]) -> list[Polygon] | None:
-    """Corners moved as far as every polygon stays valid; None if one is not valid even unmoved."""
+    """Corners moved as far as all polygons stay valid; None if they are not even unmoved."""
     unmoved = _unmoved(rings)
-    fitted = [np.clip(f, 0, (shape[1], shape[0])) for f in fit_corners(rings)]
-    best: dict[int, Polygon] = {}
-    for share in (1.0, 0.5, 0.25, 0.0):
-        loops = [u + share * (f - u) for u, f in zip(unmoved, fitted, strict=True)]
-        for polygon, component in _assemble(rings, loops):
-            if component not in best and polygon.is_valid and polygon.area > 0:
-                best[component] = polygon
-        if len(best) == len({r.ring.component for r in rings}):
-            return sorted(best.values(), key=lambda p: -p.area)
-    return None
+    moved = [np.clip(f, 0, (shape[1], shape[0])) for f in fit_corners(rings)]
+    shares = [np.ones((len(loop), 1)) for loop in unmoved]
+    for _ in range(_BACKTRACKS):
+        loops = [u + s * (m - u) for u, s, m in zip(unmoved, shares, moved, strict=True)]
+        polygons = [p for p, _ in _assemble(rings, loops)]
+        if all(p.is_valid and p.area > 0 for p in polygons):
+            return sorted(polygons, key=lambda p: -p.area)
+        crossing = crossing_corners(loops)
+        if not any(c.any() for c in crossing):  # they touch: nobody can be named, so all give way
+            crossing = [np.ones(len(loop), bool) for loop in loops]
+        for share, c in zip(shares, crossing, strict=True):
+            share[c] = np.where(share[c] > 0.3, share[c] / 2, 0)
+    polygons = [p for p, _ in _assemble(rings, unmoved)]
+    return polygons if all(p.is_valid and p.area > 0 for p in polygons) else None
 
 
 def _assemble(rings: Sequence[Simplified], loops: Sequence[FloatArray]) -> Iterator[tuple[Polygon, int]]:
