@@ -1,0 +1,100 @@
+"""`Labeler`: the backbone, its head roles and the proposals, put together. CLI, server and notebooks call it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from threadpoolctl import ThreadpoolController
+
+from labeler_backend.backbone.cache import FeatureCache, encode_cached
+from labeler_backend.backbone.encoder import Encoder
+from labeler_backend.backbone.features import Features
+from labeler_backend.backbone.preprocess import target_size
+from labeler_backend.masks.refine import RGB
+from labeler_backend.proposals.propose import ProposalSettings, propose
+from labeler_backend.proposals.roles import HeadRoles, cached_roles
+from labeler_backend.proposals.types import Proposal
+from labeler_backend.settings import load_settings
+
+DEFAULT_SIZE = 518
+
+
+@dataclass
+class Labeler:
+    """One loaded model and how to use it. Safe to share between threads.
+
+    Attributes:
+        encoder: the backbone.
+        roles: of its attention heads.
+        size: long side in pixels of what the model sees.
+        settings: of the proposals.
+        cache: where features are kept, or None.
+    """
+
+    encoder: Encoder
+    roles: HeadRoles
+    size: int = DEFAULT_SIZE
+    settings: ProposalSettings = ProposalSettings()
+    cache: FeatureCache | None = None
+
+    @classmethod
+    def load(
+        cls,
+        model: str = "dinov2-small",
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        size: int = DEFAULT_SIZE,
+        max_proposals: int = 20,
+        min_score: float = 0.0,
+        cache: FeatureCache | None = None,
+        cache_dir: Path | None = None,
+    ) -> Labeler:
+        """Fetch the weights if need be, load, and find the roles of the heads (kept after the first time).
+
+        Args:
+            model: short name, hub id or local folder.
+            device: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
+            dtype: `auto`, `fp32`, `bf16`, `fp16`.
+            size: long side in pixels of what the model sees.
+            max_proposals: per image.
+            min_score: proposals below it are dropped.
+            cache: keeps features between runs.
+            cache_dir: for weights and roles; None = LABELER_CACHE_DIR.
+
+        Raises:
+            LabelerError: what `Encoder.load` raises.
+        """
+        # One image per thread is how a batch uses the cores; and with one thread in numpy's BLAS the bits of a
+        # result do not depend on how many cores there are.
+        ThreadpoolController().select(internal_api="openblas").limit(limits=1)
+        folder = cache_dir or load_settings().cache_dir
+        encoder = Encoder.load(model, device=device, dtype=dtype, cache_dir=folder)
+        roles = cached_roles(
+            encoder.model_key, lambda p: encoder.encode(p, size=DEFAULT_SIZE), folder / "roles"
+        )
+        return cls(encoder, roles, size, ProposalSettings(max_proposals, min_score), cache)
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything that determines the answer."""
+        return f"{self.encoder.model_key} size={self.size} {self.settings.fingerprint()}"
+
+    def grid(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) in pixels → (gh, gw) in patches."""
+        height, width = target_size(image_size, self.size, self.encoder.patch)
+        return height // self.encoder.patch, width // self.encoder.patch
+
+    def encode(self, images: Sequence[RGB]) -> list[Features]:
+        """Features of upright (H, W, 3) uint8 images; read from the cache where they are in it."""
+        return encode_cached(self.encoder, self.cache, images, self.size)
+
+    def propose(self, image: RGB, features: Features) -> list[Proposal]:
+        """Proposals for one image, by falling score."""
+        return propose(image, features, self.roles, self.settings)
+
+    def masks(self, image: RGB) -> list[Proposal]:
+        """`encode` and `propose` for one image."""
+        return self.propose(image, self.encode([image])[0])

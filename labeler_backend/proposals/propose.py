@@ -1,0 +1,135 @@
+"""From one image's features to its ranked proposals: the order of the steps, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.masks import rle
+from labeler_backend.masks.metrics import iou_matrix
+from labeler_backend.masks.refine import RGB, Canvas, prepare, refine, to_mask
+from labeler_backend.proposals.candidates import gather
+from labeler_backend.proposals.components import Component, find_components, objects_are_small
+from labeler_backend.proposals.grouping import unit_tokens
+from labeler_backend.proposals.roles import HeadRoles, figure_map
+from labeler_backend.proposals.scoring import figure_score, measure, object_score
+from labeler_backend.proposals.selection import suppress
+from labeler_backend.proposals.softmap import soften
+from labeler_backend.proposals.types import Proposal
+
+VERSION = 1
+"""Raised whenever the same features would give other proposals."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalSettings:
+    """How many proposals, and how much alike they may be.
+
+    Attributes:
+        max_proposals: at most so many per image.
+        min_score: those below are dropped, in [0, 1].
+        grid_overlap: IoU on the patch grid above which of two candidates the lower one goes.
+        mask_overlap: the same between finished masks.
+    """
+
+    max_proposals: int = 20
+    min_score: float = 0.0
+    grid_overlap: float = 0.6
+    mask_overlap: float = 0.7
+
+    def fingerprint(self) -> str:
+        """Everything here that changes the answer."""
+        return (
+            f"v{VERSION},n={self.max_proposals},min={self.min_score:g}"
+            f",overlap={self.grid_overlap:g}/{self.mask_overlap:g}"
+        )
+
+
+def propose(
+    image: RGB, features: Features, roles: HeadRoles, settings: ProposalSettings | None = None
+) -> list[Proposal]:
+    """Objects somebody may want to label, the likeliest first.
+
+    The first is the picture's figure, where there is one: the mask that best parts what the figure heads look at
+    from the rest. The others are ranked as single objects.
+
+    Args:
+        image: (H, W, 3) uint8, upright.
+        features: of that image.
+        roles: of the model's heads.
+        settings: None = the defaults.
+    """
+    settings = settings or ProposalSettings()
+    if min(features.grid) < 2:
+        return []
+    unit = unit_tokens(features.tokens)
+    found, small = _regions(image, features, roles, unit, settings)
+    if small:
+        # tokens are too coarse for these: their regions stand behind what pixels show
+        found = [Proposal(p.rle, 0.5 * p.score, p.source) for p in found]
+        found += _from_components(*find_components(image, unit), image.shape[:2], settings.max_proposals)
+    return _finish(found, settings)
+
+
+def _regions(
+    image: RGB, features: Features, roles: HeadRoles, unit: FloatArray, settings: ProposalSettings
+) -> tuple[list[Proposal], bool]:
+    """Proposals from regions of tokens, and whether objects are too small for them."""
+    figure = figure_map(features, roles)
+    candidates = gather(features, figure, roles)
+    if not len(candidates.masks):
+        return [], True
+    evidence = measure(candidates.masks, unit, figure)
+    scores, figures = object_score(evidence), figure_score(evidence)
+    first = int(np.argmax(figures)) if figures.max() > 0 else None
+    ranked = suppress(
+        candidates.masks, scores, overlap=settings.grid_overlap, most=settings.max_proposals, first=first
+    )
+    canvas = prepare(image, features.grid)
+    found = []
+    for index in ranked:
+        mask = candidates.masks[index].reshape(features.grid)
+        score = float(max(scores[index], scores[ranked].max())) if index == first else float(scores[index])
+        proposal = _refined(canvas, soften(mask, unit), score, candidates.sources[index])
+        if proposal is not None:
+            found.append(proposal)
+    return found, objects_are_small(evidence, [i for i in ranked if i != first], figure.size)
+
+
+def _refined(canvas: Canvas, soft: FloatArray, score: float, source: str) -> Proposal | None:
+    pixels, corner = refine(canvas, soft)
+    mask = to_mask(canvas, pixels, corner)
+    return Proposal(rle.encode(mask), score, source) if mask.any() else None
+
+
+def _from_components(
+    components: list[Component], work: tuple[int, int], size: tuple[int, ...], most: int
+) -> list[Proposal]:
+    """The best components at the image's full size."""
+    best = sorted(components, key=lambda c: -c.score)[: 4 * most]
+    found = []
+    for component in best:
+        canvas = np.zeros(work, np.uint8)
+        canvas[component.window] = component.mask
+        if work != tuple(size):
+            canvas = np.asarray(cv2.resize(canvas * 255, (size[1], size[0])) > 127, np.uint8)
+        if canvas.any():
+            found.append(Proposal(rle.encode(canvas.astype(bool)), component.score, "components"))
+    return found
+
+
+def _finish(found: list[Proposal], settings: ProposalSettings) -> list[Proposal]:
+    """By falling score, without those that became alike when refined."""
+    ordered = sorted(found, key=lambda p: -p.score)
+    ordered = [p for p in ordered if p.score >= settings.min_score]
+    if len(ordered) < 2:
+        return ordered
+    overlaps = iou_matrix([p.rle for p in ordered], [p.rle for p in ordered])
+    kept: list[int] = []
+    for index in range(len(ordered)):
+        if len(kept) < settings.max_proposals and not (overlaps[index, kept] > settings.mask_overlap).any():
+            kept.append(index)
+    return [ordered[i] for i in kept]

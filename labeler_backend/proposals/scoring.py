@@ -1,0 +1,94 @@
+"""How much a mask on the patch grid looks like an object, and like *the* figure of the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from labeler_backend.backbone.features import FloatArray
+from labeler_backend.proposals.grouping import unit_tokens
+from labeler_backend.proposals.roles import border
+
+RING = 2
+"""Width in patches of the surroundings a mask is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Measured per mask; all (n,) float32.
+
+    Attributes:
+        size: share of the picture's patches.
+        contrast: 1 - cosine between its mean token and the rest of the picture's.
+        edge: the same against its ring of `RING` patches.
+        coherence: mean cosine between its own tokens.
+        attention: figure map inside minus outside, in standard deviations of the map.
+        inner: share of the picture's border patches it leaves free.
+    """
+
+    size: FloatArray
+    contrast: FloatArray
+    edge: FloatArray
+    coherence: FloatArray
+    attention: FloatArray
+    inner: FloatArray
+
+
+def measure(masks: npt.NDArray[np.bool_], unit: FloatArray, figure: FloatArray) -> Evidence:
+    """Evidence for every mask in a few matrix products.
+
+    Args:
+        masks: (n, gh·gw) bool, none empty or full.
+        unit: (gh, gw, C) tokens of unit length.
+        figure: (gh, gw) from `figure_map`.
+    """
+    grid = (figure.shape[0], figure.shape[1])
+    tokens, inside = unit.reshape(figure.size, -1), masks.astype(np.float32)
+    count, patches = inside.sum(axis=1), np.float32(figure.size)
+    total = inside @ tokens
+    mean, rest = unit_tokens(total), unit_tokens(tokens.sum(axis=0) - total)
+    ring = unit_tokens(_rings(masks, grid) @ tokens)
+    level = figure.ravel() / max(float(figure.std()), 1e-6)
+    attended = inside @ level
+    edge = border(grid).ravel()
+    return Evidence(
+        size=count / patches,
+        contrast=1 - (mean * rest).sum(axis=1),
+        edge=1 - (mean * ring).sum(axis=1),
+        coherence=(total**2).sum(axis=1) / count**2,
+        attention=attended / count - (level.sum() - attended) / np.maximum(patches - count, 1),
+        inner=1 - (inside @ edge.astype(np.float32)) / edge.sum(),
+    )
+
+
+def _rings(masks: npt.NDArray[np.bool_], grid: tuple[int, int]) -> FloatArray:
+    kernel = np.ones((3, 3), np.uint8)
+    images = masks.reshape(-1, *grid).astype(np.uint8)
+    rings = [cv2.dilate(image, kernel, iterations=RING) - image for image in images]
+    return np.stack(rings).reshape(len(masks), -1).astype(np.float32)
+
+
+def figure_score(evidence: Evidence) -> FloatArray:
+    """Is this the picture's one figure? Large, attended to, unlike the rest, away from the border.
+
+    Returns:
+        (n,) float32, 0 and up; only the order matters.
+    """
+    separation = np.sqrt(np.maximum(evidence.contrast, 0) * np.maximum(evidence.edge, 0))
+    attended = np.maximum(evidence.attention, 0)
+    return np.asarray(separation * attended * np.sqrt(evidence.size) * evidence.inner**2, np.float32)
+
+
+def object_score(evidence: Evidence) -> FloatArray:
+    """Is this one object? Coherent, with an edge; size counts less, so that small ones have a chance.
+
+    Returns:
+        (n,) float32 in [0, 1].
+    """
+    separation = np.clip(evidence.contrast, 0, 1) * np.clip(evidence.edge, 0, 1)
+    attended = 1 / (1 + np.exp(-2 * evidence.attention))
+    quality = np.sqrt(separation * np.clip(evidence.coherence, 0, 1)) * attended**2
+    return np.asarray(np.sqrt(quality * evidence.size**0.35) * evidence.inner, np.float32)
