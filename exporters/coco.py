@@ -11,7 +11,7 @@ from typing import BinaryIO, TypedDict
 
 from pycocotools import mask as coco_mask
 
-from exporters.files import part_of, replacing
+from labeler_backend.files import part_of, replacing
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS, mask_to_polygons, to_coco
 from labeler_backend.masks.rle import RLE, area, box
 from labeler_backend.proposals.types import Proposal
@@ -94,13 +94,13 @@ def write_coco(
     """
     spool_path = part_of(path, ".annotations")
     try:
-        with replacing(path) as file, spool_path.open("w+b") as spool:
+        with replacing(path) as part, part.open("wb") as file, spool_path.open("w+b") as spool:
             writer = _Writer(file, spool, categories)
             writer.head(description)
             for image in images:
                 writer.image(image)
             writer.tail()
-            return writer.counts()
+        return writer.counts()
     finally:
         spool_path.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from exporters.files import replacing
+from labeler_backend.files import write_bytes
 from labeler_backend.proposals.types import Proposal
 
 _MAX_INSTANCES = np.iinfo(np.uint16).max
@@ -42,5 +42,4 @@ def write_instance_png(path: Path, proposals: Sequence[Proposal], shape: tuple[i
         OSError: the folder cannot be written, or the disk is full. Nothing is left behind then.
     """
     _, png = cv2.imencode(".png", instance_map(proposals, shape))
-    with replacing(path) as file:
-        file.write(png.tobytes())
+    write_bytes(path, png.tobytes())

@@ -12,12 +12,15 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; what was written there becomes `path` when the block ends well.
 
-    Parent folders are made. Whatever ends the block early, kill -9 included, leaves `path` as it was. One
-    writer per path at a time: the temporary name is fixed, so that a later attempt overwrites what a killed
-    one left.
+    Written beside `path` (which makes the rename atomic), flushed to the disk, then renamed. Parent folders
+    are made. Whatever ends the block early, kill -9 included, leaves `path` as it was; an exception also
+    leaves nothing beside it.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = part_of(path)
     try:
         yield temporary
         with open(temporary, "rb+") as file:
@@ -25,6 +28,11 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def part_of(path: Path, suffix: str = "") -> Path:
+    """Where `path` is written until it is whole; its own for every process."""
+    return path.with_name(f".{path.name}.{os.getpid()}{suffix}.part")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

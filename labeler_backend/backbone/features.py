@@ -16,11 +16,12 @@ class Features:
 
     Attributes:
         tokens: (gh, gw, C) float32, the last block's patch tokens after the final LayerNorm, not normalised.
-        attention: (heads, gh, gw) float32, the last layer's [CLS] → patch attention per head. The softmax runs
-            over all tokens, so a head sums to less than one: the rest went to prefix tokens.
+        attention: (heads, gh, gw) float32, the last layer's [CLS] → patch attention per head. The softmax
+            runs over all tokens, so a head sums to less than one: the rest went to prefix tokens.
         image_size: (H, W) of the upright image in pixels.
         input_size: (h, w) in pixels of what the model saw; h = gh·patch and w = gw·patch.
-        model_key: identity of what computed this: model id, SHA-256 of the weights, dtype, preprocessing version.
+        model_key: identity of what computed this: model id, SHA-256 of the weights, dtype, preprocessing's
+            version.
     """
 
     tokens: FloatArray

