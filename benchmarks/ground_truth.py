@@ -37,7 +37,9 @@ def samples(data: Path, frames: int = 2) -> Iterator[Sample]:
         frames: of each sequence, evenly from the first on (2 = first and middle).
     """
     if (data / "labels").is_dir():
-        pairs = [(image, data / "labels" / f"{image.stem}.png") for image in sorted((data / "images").iterdir())]
+        pairs = [
+            (image, data / "labels" / f"{image.stem}.png") for image in sorted((data / "images").iterdir())
+        ]
         found = ((image, label_objects(label)) for image, label in pairs)
     elif (data / "images").is_dir():
         found = coco_objects(data)

@@ -148,7 +148,9 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--size", type=int, default=518)
     parser.add_argument("--max-proposals", type=int, default=max(COUNTS))
-    parser.add_argument("--features", type=Path, help="keep features in this folder (times are then not real)")
+    parser.add_argument(
+        "--features", type=Path, help="keep features in this folder (times are then not real)"
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     args = parser.parse_args()
     labeler = Labeler.load(
@@ -161,8 +163,10 @@ def main() -> None:
     )
     results: dict[str, Any] = {"fingerprint": labeler.fingerprint, "date": time.strftime("%Y-%m-%d")}
     print(f"{labeler.fingerprint}\n")
-    print("| data | method | foreground IoU | recall@0.5 with 1 / 10 / 100 | AR with 1 / 10 / 100 | best IoU ≥ 0.8 "
-          "| images/s | % backbone / proposals / polygons |")
+    print(
+        "| data | method | foreground IoU | recall@0.5 with 1 / 10 / 100 | AR with 1 / 10 / 100 | best IoU ≥ 0.8 "
+        "| images/s | % backbone / proposals / polygons |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for data in args.data:
         for method in args.method:

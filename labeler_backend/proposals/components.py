@@ -1,9 +1,9 @@
 """Objects smaller than a patch: token groups give the appearance, pixels give the shapes.
 
-Where objects are about as small as a patch (cells, pills on a table, birds in the sky), a region of tokens is no
-longer one object. Tokens still tell *what is of one kind*. So: group the tokens, bring each group's soft map to
-pixels with the guided filter, let the group's colours sharpen it, and take the connected parts, touching blobs
-parted by the watershed of their distance map.
+Where objects are about as small as a patch (cells, pills on a table, birds in the sky), a region of tokens
+is no longer one object. Tokens still tell *what is of one kind*. So: group the tokens, bring each group's soft
+map to pixels with the guided filter, let the group's colours sharpen it, and take the connected parts, touching
+blobs parted by the watershed of their distance map.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from labeler_backend.backbone.features import FloatArray
-from labeler_backend.masks.guided import FloatImage, apply, coefficients, make_guide
+from labeler_backend.masks.guided import FloatImage, apply, coefficients, make_guide, with_ones
 from labeler_backend.masks.refine import RGB, colour_bins, colour_evidence
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.grouping import spherical_kmeans, unit_tokens
@@ -81,7 +81,7 @@ def find_components(image: RGB, unit: FloatArray) -> tuple[list[Component], tupl
     scale = min(1.0, WORK_SIDE / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     picture = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    guide = make_guide(picture.astype(np.float32) / 255, radius=8)
+    guide = make_guide(with_ones(picture), radius=8)
     colours = colour_bins(picture)
     found: list[Component] = []
     for group in _group_maps(unit):
@@ -115,7 +115,7 @@ def _group_maps(unit: FloatArray, temperature: float = 0.05) -> Iterator[FloatAr
 
 
 def _parted(mask: BoolMask) -> npt.NDArray[np.int32]:
-    """Labels of blobs, touching ones parted where they narrow: watershed from the peaks of the distance map."""
+    """Labels of blobs, touching ones parted by the watershed from the peaks of the distance map."""
     distance = cv2.GaussianBlur(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3), (0, 0), 1.0)
     reach = int(max(3, np.percentile(distance[mask], 90)))
     around = cv2.dilate(distance, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))

@@ -55,8 +55,8 @@ def propose(
 ) -> list[Proposal]:
     """Objects somebody may want to label, the likeliest first.
 
-    The first is the picture's figure, where there is one: the mask that best parts what the figure heads look at
-    from the rest. The others are ranked as single objects.
+    The first is the picture's figure, where there is one: the mask that best parts what the figure heads look
+    at from the rest. The others are ranked as single objects.
 
     Args:
         image: (H, W, 3) uint8, upright.

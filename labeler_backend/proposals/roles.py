@@ -100,7 +100,7 @@ def calibration_pictures() -> list[npt.NDArray[np.uint8]]:
 def cached_roles(
     model_key: str, encode: Callable[[Sequence[npt.NDArray[np.uint8]]], list[Features]], folder: Path
 ) -> HeadRoles:
-    """Roles of a model, computed once and kept as JSON beside its weights; a file that does not fit is redone."""
+    """Roles of a model, computed once and kept as JSON; a file that does not fit is redone."""
     path = folder / f"{model_key.replace('/', '--').replace(':', '_')}.v{VERSION}.json"
     try:
         agreement = tuple(float(v) for v in json.loads(path.read_text(encoding="utf-8"))["agreement"])
