@@ -39,7 +39,7 @@ class Guide:
 
 
 def with_ones(image: npt.NDArray[np.uint8]) -> FloatImage:
-    """(h, w, 3) uint8 → (h, w, 4) float32: colours in [0, 1], and ones, so that a·colour + b is one product."""
+    """(h, w, 3) uint8 → (h, w, 4) float32: colours in [0, 1] and ones: a·colour + b is one product."""
     rgba = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA))  # its alpha is 255
     return rgba.astype(np.float32) * np.float32(1 / 255)
 
@@ -77,7 +77,8 @@ def coefficients(guide: Guide, soft: FloatImage, window: Window) -> FloatImage:
         (h', w', 4) float32: a per colour, and b.
     """
     mean = guide.mean[window]
-    moments = _mean(cv2.multiply(guide.image[window], cv2.merge([soft] * 4)), guide.radius)
+    weighted = np.asarray(cv2.multiply(guide.image[window], cv2.merge([soft] * 4)), np.float32)
+    moments = _mean(weighted, guide.radius)
     mean_soft = moments[..., 3]
     r, g, b = (moments[..., c] - mean[..., c] * mean_soft for c in range(3))
     rr, rg, rb, gg, gb, bb = guide.inverse[:, window[0], window[1]]

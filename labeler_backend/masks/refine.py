@@ -84,17 +84,18 @@ def colour_evidence(colours: npt.NDArray[np.int32], soft: FloatImage, clip: floa
         (h, w) float32 in [-clip, clip].
     """
     flat, total = colours.ravel(), BINS**3
-    inside = np.bincount(flat, weights=soft.ravel(), minlength=total).reshape(BINS, BINS, BINS)
-    outside = np.bincount(flat, weights=1 - soft.ravel(), minlength=total).reshape(BINS, BINS, BINS)
+    shape = (BINS, BINS, BINS)
+    inside = np.asarray(np.bincount(flat, soft.ravel(), total), np.float64).reshape(shape)
+    outside = np.asarray(np.bincount(flat, 1 - soft.ravel(), total), np.float64).reshape(shape)
     prior = 3e-4  # a colour seen once says little
     ratio = np.log(_smoothed(inside) + prior) - np.log(_smoothed(outside) + prior)
-    return np.clip(ratio, -clip, clip).astype(np.float32).ravel()[colours]
+    return np.asarray(np.clip(ratio, -clip, clip).astype(np.float32).ravel()[colours], np.float32)
 
 
-def _smoothed(histogram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     for axis in range(3):
-        histogram = ndimage.convolve1d(histogram, [0.25, 0.5, 0.25], axis=axis, mode="constant")
-    return histogram / max(histogram.sum(), 1e-9)
+        counts = ndimage.convolve1d(counts, [0.25, 0.5, 0.25], axis=axis, mode="constant")
+    return np.asarray(counts / max(float(counts.sum()), 1e-9), np.float64)
 
 
 def refine(canvas: Canvas, soft: FloatImage) -> tuple[FloatImage, tuple[int, int]]:
@@ -134,9 +135,15 @@ def _window(soft: FloatImage, grid: tuple[int, int], margin: int = 3) -> Window:
 
 def _picture_window(window: Window, canvas: Canvas) -> tuple[int, int, int, int]:
     height, width = canvas.picture.shape[:2]
-    y0, y1 = (round(v * height / canvas.grid[0]) for v in (window[0].start, window[0].stop))
-    x0, x1 = (round(v * width / canvas.grid[1]) for v in (window[1].start, window[1].stop))
-    return y0, max(y1, y0 + 1), x0, max(x1, x0 + 1)
+    y0, y1 = _pixels(window[0], height / canvas.grid[0], height)
+    x0, x1 = _pixels(window[1], width / canvas.grid[1], width)
+    return y0, y1, x0, x1
+
+
+def _pixels(patches: slice, scale: float, length: int) -> tuple[int, int]:
+    """At least one pixel, even where the picture is smaller than its grid."""
+    start = min(round(patches.start * scale), length - 1)
+    return start, max(start + 1, min(round(patches.stop * scale), length))
 
 
 def to_mask(canvas: Canvas, pixels: FloatImage, corner: tuple[int, int], keep: float = 0.05) -> BoolMask:

@@ -65,7 +65,7 @@ def measure(masks: npt.NDArray[np.bool_], unit: FloatArray, figure: FloatArray) 
 
 
 def _rings(masks: npt.NDArray[np.bool_], grid: tuple[int, int], at_once: int = 512) -> FloatArray:
-    """(n, gh·gw) float32: what lies within RING patches of each mask. As channels of one picture: 512 at most."""
+    """(n, gh·gw) float32: what lies within RING patches of each mask. Dilated as channels of one picture."""
     kernel = np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)
     rings = np.empty(masks.shape, np.float32)
     for start in range(0, len(masks), at_once):
