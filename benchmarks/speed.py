@@ -2,9 +2,9 @@
 
     python benchmarks/speed.py --data DIR [--device cuda] [--json FILE]
 
-Runs `labeler masks` (decode, encode, propose, refine, RLE, PNG, overlay, report) and the bare backbone (its forward
-pass on pixels that are already resized and normalised) in turn on the same images, at the same size and batch, and
-gives the ratio of their images/s, round by round. Speeds drift; ratios within one run do not.
+Runs `labeler masks` (decode, encode, propose, refine, RLE, PNG, overlay, report) and the bare backbone (its
+forward pass on decoded images of the model's own size) in turn on the same images, at the same size and batch,
+and gives the ratio of their images/s, round by round. Speeds drift; ratios within one run hardly do.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from exporters.coco import instance, write_coco
 from exporters.masks import write_instance_png
 from labeler_backend.backbone.encoder import Encoder
+from labeler_backend.backbone.preprocess import resize
 from labeler_backend.batch.run import run, summary_json
 from labeler_backend.batch.types import Formats, Options
 from labeler_backend.labeler import Labeler
-from labeler_backend.media import decode
+from labeler_backend.media import RGB, decode
 from labeler_backend.proposals.spectral import normalized_cut
 
 FORMATS = Formats(instance=instance, instance_png=write_instance_png, coco=write_coco)
 
 
-def bare_seconds(encoder: Encoder, images: list[np.ndarray[Any, Any]], size: int) -> float:
+def bare_seconds(encoder: Encoder, images: list[RGB], size: int) -> float:
     """The forward pass alone, image by image, as the batch does it on this device."""
     sizes = [encoder.target_size(image, size) for image in images]
     start = time.perf_counter()
@@ -68,10 +67,7 @@ def measure(args: argparse.Namespace, dtype: str, files: list[Path]) -> dict[str
     """Rounds of both, in turn, in one number format."""
     labeler = Labeler.load(args.model, device=args.device, dtype=dtype, size=args.size)
     images = [decode(file) for file in files]
-    resized = [
-        np.ascontiguousarray(image)
-        for image in (_resize(labeler.encoder, image, args.size) for image in images)
-    ]
+    resized = [resize(image, labeler.encoder.target_size(image, args.size)) for image in images]
     features = labeler.encode(images[:4])
     bare_seconds(labeler.encoder, resized[:2], args.size)
     bare, masks, seconds = [], [], {}
@@ -98,12 +94,6 @@ def measure(args: argparse.Namespace, dtype: str, files: list[Path]) -> dict[str
         "spectral_ratio": spectral * statistics.median(bare),
         "seconds": seconds,
     }
-
-
-def _resize(encoder: Encoder, image: Any, size: int) -> Any:
-    from labeler_backend.backbone.preprocess import resize
-
-    return resize(image, encoder.target_size(image, size))
 
 
 if __name__ == "__main__":

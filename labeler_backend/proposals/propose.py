@@ -11,7 +11,7 @@ from labeler_backend.backbone.features import Features, FloatArray
 from labeler_backend.masks import rle
 from labeler_backend.masks.metrics import iou_matrix
 from labeler_backend.masks.refine import RGB, Canvas, prepare, refine, to_mask
-from labeler_backend.proposals.candidates import gather
+from labeler_backend.proposals.candidates import FIGURE, gather
 from labeler_backend.proposals.components import Component, find_components, objects_are_small
 from labeler_backend.proposals.grouping import unit_tokens
 from labeler_backend.proposals.roles import HeadRoles, figure_map
@@ -39,7 +39,7 @@ class ProposalSettings:
 
     max_proposals: int = 20
     min_score: float = 0.0
-    grid_overlap: float = 0.6
+    grid_overlap: float = 0.5
     mask_overlap: float = 0.7
 
     def fingerprint(self) -> str:
@@ -87,10 +87,12 @@ def _regions(
     if not len(candidates.masks):
         return [], True
     evidence = measure(candidates.masks, unit, figure)
-    scores, figures = object_score(evidence), figure_score(evidence)
+    several = np.array([source == FIGURE for source in candidates.sources])
+    scores, figures = np.where(several, 0, object_score(evidence)), figure_score(evidence)
     first = int(np.argmax(figures)) if figures.max() > 0 else None
     most = max(settings.max_proposals, JUDGED)
     ranked = suppress(candidates.masks, scores, overlap=settings.grid_overlap, most=most, first=first)
+    ranked = [i for i in ranked if i == first or not several[i]]
     small = objects_are_small(evidence, [i for i in ranked if i != first][:JUDGED], figure.size)
     canvas = prepare(image, features.grid)
     found = []
@@ -123,11 +125,12 @@ def _from_components(
 
 
 def _placed(component: Component, work: tuple[int, int], size: tuple[int, int]) -> rle.BoolMask:
-    mask = np.zeros(work, np.float32)
+    mask = np.zeros(work, bool)
     mask[component.window] = component.mask
-    if work != size:
-        mask = np.asarray(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
-    return np.asarray(mask > 0.5, bool)
+    if work == size:
+        return mask
+    soft = cv2.resize(mask.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(soft > 0.5, bool)
 
 
 def _finish(found: list[Proposal], settings: ProposalSettings) -> list[Proposal]:
