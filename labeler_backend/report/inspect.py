@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _SIDE = 560  # pixels of a map; patches are far coarser
 _LARGE = 1000  # pixels of the picture with its proposals
-_EIGENVECTORS = 4
+_EIGENVECTORS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ def inspect_image(
     """Looks at one image and writes the page about it; what is wrong is said before the model is loaded.
 
     Returns:
-        JSON-ready: `path` of the page, `image`, `model`, `image_size`, `input_size` and `grid` (height first),
-        `roles`, the number of `proposals`, and `seconds` per step.
+        JSON-ready: `path` of the page, `image`, `model`, `image_size`, `input_size` and `grid` (height
+        first), `roles`, the number of `proposals`, and `seconds` per step.
 
     Raises:
         InputError: the image cannot be used.
@@ -130,6 +130,7 @@ def context(inspection: Inspection) -> dict[str, Any]:
         "tokens": _token_data(features, figure),
         "heads": head_maps(features, inspection.roles, picture),
         "figure": jpeg(maps.two_sided(figure, picture)),
+        "lit": jpeg(maps.lit(figure, picture)),
         "components": _component_pictures(features, figure > 0, picture),
         "cuts": _cuts(features, picture),
         "tau": TAU,
@@ -218,7 +219,7 @@ def _cuts(features: Features, picture: RGBImage) -> list[dict[str, Any]]:
 
 
 def _token_data(features: Features, figure: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, Any]:
-    """What the page computes similarities from: small tokens, the colour table, and the patch to begin with."""
+    """What the page computes similarities from: small tokens, the colour table, the patch to begin with."""
     gh, gw = features.grid
     compact = maps.compact_tokens(features.tokens)
     table = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)

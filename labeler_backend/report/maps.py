@@ -66,6 +66,12 @@ def two_sided(values: FloatArray, picture: RGBImage) -> RGBImage:
     return _shaded(np.rint(table).astype(np.uint8)[np.rint(255 * level).astype(np.uint8)], picture)
 
 
+def lit(values: FloatArray, picture: RGBImage) -> RGBImage:
+    """The picture where a (gh, gw) map is above zero, dark elsewhere: (h, w, 3) uint8."""
+    inside = cv2.GaussianBlur((upsample(values, _size(picture)) > 0).astype(np.float32), (0, 0), 1.0)
+    return np.asarray(np.rint(picture * (0.15 + 0.85 * inside[..., None])), np.uint8)
+
+
 def pca_rgb(tokens: FloatArray, where: BoolMask | None = None) -> FloatArray:
     """The first three principal components of the tokens as red, green and blue (Oquab et al. 2023, DINOv2).
 
@@ -102,7 +108,7 @@ def pca_picture(tokens: FloatArray, size: Size, where: BoolMask | None = None) -
         share = upsample(where.astype(np.float32), size).clip(0, 1)
         inside = large / np.maximum(share, 0.35)[..., None]
         large = inside * ((share - 0.35) / 0.3).clip(0, 1)[..., None]
-    return np.rint(255 * large.clip(0, 1)).astype(np.uint8)
+    return np.asarray(np.rint(255 * large.clip(0, 1)), np.uint8)
 
 
 def paint_segments(labels: IntArray, picture: RGBImage) -> RGBImage:
@@ -148,7 +154,7 @@ def compact_tokens(tokens: FloatArray, dimensions: int = 48) -> npt.NDArray[np.i
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
     _, directions = np.linalg.eigh(rows.T @ rows)
     reduced = rows @ directions[:, : -dimensions - 1 : -1]
-    return np.rint(127 * reduced / max(float(np.abs(reduced).max()), 1e-9)).astype(np.int8)
+    return np.asarray(np.rint(127 * reduced / max(float(np.abs(reduced).max()), 1e-9)), np.int8)
 
 
 def _size(picture: RGBImage) -> Size:
