@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.segmentation import watershed
 
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.masks.guided import FloatImage, apply, coefficients, make_guide
@@ -32,6 +33,12 @@ LARGEST = 0.05
 """Share of the picture."""
 
 
+FEW_PATCHES = 4.5
+FAINT = 0.25
+"""Regions below this size or this contrast (1 - cosine) say that objects are smaller than a patch. Photographs of
+things lie well above: at least 8 patches, 0.4."""
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
     """One connected part on the working picture.
@@ -47,19 +54,18 @@ class Component:
     score: float
 
 
-def objects_are_small(evidence: Evidence, ranked: list[int], patches: int) -> bool:
+def objects_are_small(evidence: Evidence, best: list[int], patches: int) -> bool:
     """Whether regions of tokens are too coarse here: the best are a few patches large, or hardly stand out.
 
     Args:
         evidence: of all candidates.
-        ranked: the best of them, without near-duplicates.
+        best: the best of them, without near-duplicates.
         patches: in the picture.
     """
-    if not ranked:
+    if not best:
         return True
-    best = ranked[:30]
     size = float(np.median(evidence.size[best])) * patches
-    return size <= 4 or float(np.median(evidence.edge[best])) <= 0.15
+    return size < FEW_PATCHES or float(np.median(evidence.contrast[best])) < FAINT
 
 
 def find_components(image: RGB, unit: FloatArray) -> tuple[list[Component], tuple[int, int]]:
@@ -115,10 +121,8 @@ def _parted(mask: BoolMask) -> npt.NDArray[np.int32]:
     around = cv2.dilate(distance, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     peaks = (around == distance) & (distance > 1.5) & mask
     _, markers = cv2.connectedComponents(peaks.astype(np.uint8))
-    relief = np.round(255 * (1 - distance / max(float(distance.max()), 1e-6))).astype(np.uint8)
-    seeds = np.where(mask, markers, -1).astype(np.int16)
-    labels = ndimage.watershed_ift(relief, seeds)
-    return np.where(mask, np.maximum(labels, 0), 0).astype(np.int32)
+    labels: npt.NDArray[np.int32] = watershed(-distance, markers, mask=mask)
+    return labels.astype(np.int32)
 
 
 def _parts(labels: npt.NDArray[np.int32], pixels: FloatImage) -> Iterator[Component]:

@@ -20,6 +20,8 @@ from labeler_backend.proposals.selection import suppress
 from labeler_backend.proposals.softmap import soften
 from labeler_backend.proposals.types import Proposal
 
+JUDGED = 30
+"""So many of the best regions tell whether objects are small, however many were asked for."""
 VERSION = 1
 """Raised whenever the same features would give other proposals."""
 
@@ -69,7 +71,7 @@ def propose(
     found, small = _regions(image, features, roles, unit, settings)
     if small:
         # tokens are too coarse for these: their regions stand behind what pixels show
-        found = [Proposal(p.rle, 0.5 * p.score, p.source) for p in found]
+        found = found[:1] + [Proposal(p.rle, 0.5 * p.score, p.source) for p in found[1:]]
         found += _from_components(*find_components(image, unit), image.shape[:2], settings.max_proposals)
     return _finish(found, settings)
 
@@ -85,18 +87,18 @@ def _regions(
     evidence = measure(candidates.masks, unit, figure)
     scores, figures = object_score(evidence), figure_score(evidence)
     first = int(np.argmax(figures)) if figures.max() > 0 else None
-    ranked = suppress(
-        candidates.masks, scores, overlap=settings.grid_overlap, most=settings.max_proposals, first=first
-    )
+    most = max(settings.max_proposals, JUDGED)
+    ranked = suppress(candidates.masks, scores, overlap=settings.grid_overlap, most=most, first=first)
+    small = objects_are_small(evidence, [i for i in ranked if i != first][:JUDGED], figure.size)
     canvas = prepare(image, features.grid)
     found = []
-    for index in ranked:
+    for index in ranked[: settings.max_proposals]:
         mask = candidates.masks[index].reshape(features.grid)
         score = float(max(scores[index], scores[ranked].max())) if index == first else float(scores[index])
         proposal = _refined(canvas, soften(mask, unit), score, candidates.sources[index])
         if proposal is not None:
             found.append(proposal)
-    return found, objects_are_small(evidence, [i for i in ranked if i != first], figure.size)
+    return found, small
 
 
 def _refined(canvas: Canvas, soft: FloatArray, score: float, source: str) -> Proposal | None:
