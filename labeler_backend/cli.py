@@ -163,6 +163,14 @@ def masks(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run in OUT.", rich_help_panel=RUN)
     ] = False,
+    no_cache: Annotated[
+        bool,
+        typer.Option(
+            "--no-cache",
+            help="Do not keep features for the next run (about 1 MB an image).",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
     engine: Annotated[
         Engine,
         typer.Option(help="This machine, or a Ray cluster (RAY_ADDRESS).", rich_help_panel=RUN),
@@ -181,7 +189,7 @@ def masks(
         max_pixels=max_pixels,
         batch_size=batch_size,
     )
-    make = partial(load_proposer, model, device, dtype, size, max_proposals, min_score)
+    make = partial(load_proposer, model, device, dtype, size, max_proposals, min_score, not no_cache)
     existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     _masks(inputs, out, make, options, existing, engine, as_json)
 
@@ -214,9 +222,16 @@ def _masks(
 
 
 def load_proposer(
-    model: str | None, device: str | None, dtype: str | None, size: int, max_proposals: int, min_score: float
+    model: str | None,
+    device: str | None,
+    dtype: str | None,
+    size: int,
+    max_proposals: int,
+    min_score: float,
+    cached: bool = True,
 ) -> Labeler:
     """The product's proposer; what is None comes from the environment or the defaults."""
+    from labeler_backend.backbone.cache import FeatureCache
     from labeler_backend.labeler import Labeler
     from labeler_backend.settings import load_settings
 
@@ -228,6 +243,7 @@ def load_proposer(
         size=size,
         max_proposals=max_proposals,
         min_score=min_score,
+        cache=FeatureCache(settings.cache_dir / "features", int(settings.cache_gb * 1e9)) if cached else None,
     )
 
 
@@ -250,7 +266,8 @@ def inspect(
     """Show what the model sees in one image: tokens, attention heads and their roles, cuts, proposals."""
     from labeler_backend.report.inspect import inspect_image
 
-    make = partial(load_proposer, model, device, dtype, size, max_proposals, 0.0)
+    # Without the cache: the page says how long a look takes.
+    make = partial(load_proposer, model, device, dtype, size, max_proposals, 0.0, cached=False)
     result = inspect_image(image, out, make, max_pixels)
     if as_json:
         typer.echo(json.dumps(result))

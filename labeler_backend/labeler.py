@@ -1,9 +1,9 @@
-"""`Labeler`: the backbone, its head roles and the proposals, put together. CLI, server and notebooks call it."""
+"""`Labeler`: backbone, head roles and proposals put together; CLI, server and notebooks call it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from threadpoolctl import ThreadpoolController
@@ -36,7 +36,7 @@ class Labeler:
     encoder: Encoder
     roles: HeadRoles
     size: int = DEFAULT_SIZE
-    settings: ProposalSettings = ProposalSettings()
+    settings: ProposalSettings = field(default_factory=ProposalSettings)
     cache: FeatureCache | None = None
 
     @classmethod
@@ -67,8 +67,8 @@ class Labeler:
         Raises:
             LabelerError: what `Encoder.load` raises.
         """
-        # One image per thread is how a batch uses the cores; and with one thread in numpy's BLAS the bits of a
-        # result do not depend on how many cores there are.
+        # One image per thread is how a batch uses the cores; and with one thread in numpy's BLAS the bits
+        # of a result do not depend on how many cores there are.
         ThreadpoolController().select(internal_api="openblas").limit(limits=1)
         folder = cache_dir or load_settings().cache_dir
         encoder = Encoder.load(model, device=device, dtype=dtype, cache_dir=folder)

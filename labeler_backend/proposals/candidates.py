@@ -56,9 +56,13 @@ def gather(features: Features, figure: FloatArray, roles: HeadRoles) -> Candidat
     if not rows:
         return Candidates(np.zeros((0, patches), bool), [])
     masks = np.stack(rows)
-    _, first = np.unique(np.packbits(masks, axis=1), axis=0, return_index=True)
-    first = np.sort(first[masks[first].sum(axis=1) < LARGEST * patches])
-    return Candidates(masks[first], [sources[i] for i in first])
+    packed = np.packbits(masks, axis=1)
+    first: dict[bytes, int] = {}
+    for index, few_enough in enumerate(masks.sum(axis=1) < LARGEST * patches):
+        if few_enough:
+            first.setdefault(packed[index].tobytes(), index)
+    kept = list(first.values())
+    return Candidates(masks[kept], [sources[i] for i in kept])
 
 
 def from_tree(features: Features, smallest: int = 2) -> Iterator[BoolMask]:
@@ -94,7 +98,7 @@ def from_attention(features: Features, figure: FloatArray, roles: HeadRoles) -> 
 
 
 def mass_mask(attention: FloatArray, mass: float = MASS) -> BoolMask:
-    """The fewest patches that hold `mass` of one head's attention (Caron et al. 2021, DINO, section 4.2.2)."""
+    """The fewest patches that hold `mass` of one head's attention (DINO: Caron et al. 2021, 4.2.2)."""
     order = np.argsort(-attention, axis=None, kind="stable")
     held = np.cumsum(attention.ravel()[order], dtype=np.float64)
     needed = int(np.searchsorted(held, mass * held[-1])) + 1

@@ -55,8 +55,8 @@ def propose(
 ) -> list[Proposal]:
     """Objects somebody may want to label, the likeliest first.
 
-    The first is the picture's figure, where there is one: the mask that best parts what the figure heads look at
-    from the rest. The others are ranked as single objects.
+    The first is the picture's figure, where there is one: the mask that best parts what the figure heads look
+    at from the rest. The others are ranked as single objects.
 
     Args:
         image: (H, W, 3) uint8, upright.
@@ -72,7 +72,9 @@ def propose(
     if small:
         # tokens are too coarse for these: their regions stand behind what pixels show
         found = found[:1] + [Proposal(p.rle, 0.5 * p.score, p.source) for p in found[1:]]
-        found += _from_components(*find_components(image, unit), image.shape[:2], settings.max_proposals)
+        found += _from_components(
+            *find_components(image, unit), (image.shape[0], image.shape[1]), settings.max_proposals
+        )
     return _finish(found, settings)
 
 
@@ -108,19 +110,24 @@ def _refined(canvas: Canvas, soft: FloatArray, score: float, source: str) -> Pro
 
 
 def _from_components(
-    components: list[Component], work: tuple[int, int], size: tuple[int, ...], most: int
+    components: list[Component], work: tuple[int, int], size: tuple[int, int], most: int
 ) -> list[Proposal]:
     """The best components at the image's full size."""
     best = sorted(components, key=lambda c: -c.score)[: 4 * most]
     found = []
     for component in best:
-        canvas = np.zeros(work, np.uint8)
-        canvas[component.window] = component.mask
-        if work != tuple(size):
-            canvas = np.asarray(cv2.resize(canvas * 255, (size[1], size[0])) > 127, np.uint8)
-        if canvas.any():
-            found.append(Proposal(rle.encode(canvas.astype(bool)), component.score, "components"))
+        mask = _placed(component, work, size)
+        if mask.any():
+            found.append(Proposal(rle.encode(mask), component.score, "components"))
     return found
+
+
+def _placed(component: Component, work: tuple[int, int], size: tuple[int, int]) -> rle.BoolMask:
+    mask: FloatArray = np.zeros(work, np.float32)
+    mask[component.window] = component.mask
+    if work != size:
+        mask = np.asarray(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(mask > 0.5, bool)
 
 
 def _finish(found: list[Proposal], settings: ProposalSettings) -> list[Proposal]:

@@ -67,7 +67,7 @@ def test_roles(tmp_path: Path, agreement: tuple[float, ...], expected: list[str]
     assert ("has no ground head" in text) == ("ground" not in expected)
 
 
-def refuse(*settings: object) -> None:
+def refuse(*settings: object, cached: bool) -> None:
     raise AssertionError("the model was loaded before the input was looked at")
 
 
