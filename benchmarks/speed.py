@@ -3,8 +3,8 @@
     python benchmarks/speed.py --data DIR [--device cuda] [--json FILE]
 
 Runs `labeler masks` (decode, encode, propose, refine, RLE, PNG, overlay, report) and the bare backbone (its
-forward pass on decoded images of the model's own size) in turn on the same images, at the same size and batch,
-and gives the ratio of their images/s, round by round. Speeds drift; ratios within one run hardly do.
+forward pass on decoded images of the model's own size) in turn on the same images, at the same size and
+batch, and gives the ratio of their images/s, round by round. Speeds drift; ratios within one run hardly do.
 """
 
 from __future__ import annotations

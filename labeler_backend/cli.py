@@ -138,7 +138,7 @@ def masks(
     ] = 20,
     min_score: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Leave out proposals below it.", rich_help_panel=OUTPUT)
-    ] = 0.0,
+    ] = 0.05,
     polygons: Annotated[
         bool,
         typer.Option(
@@ -267,7 +267,7 @@ def inspect(
     from labeler_backend.report.inspect import inspect_image
 
     # Without the cache: the page says how long a look takes.
-    make = partial(load_proposer, model, device, dtype, size, max_proposals, 0.0, cached=False)
+    make = partial(load_proposer, model, device, dtype, size, max_proposals, 0.05, cached=False)
     result = inspect_image(image, out, make, max_pixels)
     if as_json:
         typer.echo(json.dumps(result))

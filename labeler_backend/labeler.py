@@ -13,7 +13,7 @@ from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import target_size
 from labeler_backend.masks.refine import RGB
-from labeler_backend.proposals.propose import ProposalSettings, propose
+from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSettings, propose
 from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.settings import load_settings
@@ -48,7 +48,7 @@ class Labeler:
         dtype: str = "auto",
         size: int = DEFAULT_SIZE,
         max_proposals: int = 20,
-        min_score: float = 0.0,
+        min_score: float = DEFAULT_MIN_SCORE,
         cache: FeatureCache | None = None,
         cache_dir: Path | None = None,
     ) -> Labeler:

@@ -35,8 +35,8 @@ LARGEST = 0.05
 
 FEW_PATCHES = 4.5
 FAINT = 0.25
-"""Below this size or this contrast (1 - cosine) of the best regions, objects are taken to be about as small as
-a patch. Photographs of things lie above: mostly at 8 patches and more, and 0.3."""
+"""Below this size or this contrast (1 - cosine) of the best regions, objects are taken to be about as small
+as a patch. Photographs of things lie above: mostly at 8 patches and more, and 0.3."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from labeler_backend.proposals.selection import suppress
 from labeler_backend.proposals.softmap import soften
 from labeler_backend.proposals.types import Proposal
 
+DEFAULT_MIN_SCORE = 0.05
 JUDGED = 30
 """So many of the best regions tell whether objects are small, however many were asked for."""
 VERSION = 1
@@ -32,13 +33,13 @@ class ProposalSettings:
 
     Attributes:
         max_proposals: at most so many per image.
-        min_score: those below are dropped, in [0, 1].
+        min_score: those below are dropped, in [0, 1]. A picture with nothing in it stays below the default.
         grid_overlap: IoU on the patch grid above which of two candidates the lower one goes.
         mask_overlap: the same between finished masks.
     """
 
     max_proposals: int = 20
-    min_score: float = 0.0
+    min_score: float = DEFAULT_MIN_SCORE
     grid_overlap: float = 0.5
     mask_overlap: float = 0.7
 
