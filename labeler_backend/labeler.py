@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 from threadpoolctl import ThreadpoolController
 
 from labeler_backend.backbone.cache import FeatureCache, encode_cached
@@ -70,6 +71,7 @@ class Labeler:
         # One image per thread is how a batch uses the cores; and with one thread in numpy's BLAS the bits
         # of a result do not depend on how many cores there are.
         ThreadpoolController().select(internal_api="openblas").limit(limits=1)
+        cv2.setNumThreads(1)
         folder = cache_dir or load_settings().cache_dir
         encoder = Encoder.load(model, device=device, dtype=dtype, cache_dir=folder)
         roles = cached_roles(

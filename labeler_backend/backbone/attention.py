@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -70,11 +71,18 @@ def last_projections(model: nn.Module) -> tuple[nn.Module, nn.Module]:
 
 @contextmanager
 def capture(model: nn.Module) -> Iterator[LastAttention]:
-    """Catch the last layer's query and key (and the rotation) of the forward pass made inside."""
-    caught = LastAttention()
+    """Catch the last layer's query and key (and the rotation) of the forward pass made inside.
+
+    Only of this thread's: others may be in the same model at the same time.
+    """
+    caught, mine = LastAttention(), threading.get_ident()
 
     def keep(name: str) -> Any:
-        return lambda _module, _inputs, output: setattr(caught, name, output)
+        def hook(_module: Any, _inputs: Any, output: Any) -> None:
+            if threading.get_ident() == mine:
+                setattr(caught, name, output)
+
+        return hook
 
     query, key = last_projections(model)
     hooks = [query.register_forward_hook(keep("query")), key.register_forward_hook(keep("key"))]

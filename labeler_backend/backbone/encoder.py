@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from labeler_backend.backbone import attention, preprocess
-from labeler_backend.backbone.device import dtype_name, pick_device, pick_dtype
+from labeler_backend.backbone.device import dtype_name, one_thread_each, pick_device, pick_dtype
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.model import forward_options, load_model
 from labeler_backend.backbone.preprocess import Normalisation, Side, UInt8Image
@@ -133,10 +134,18 @@ class Encoder:
         ]
         if wrong:
             raise ValueError(f"Input size {wrong[0]} is no multiple of the patch, {self.patch}.")
-        results: dict[int, Features] = {}
-        for batch in _batches(input_sizes, batch_size or _BATCH.get(self.device.type, 1)):
-            chosen = [images[index] for index in batch]
-            results.update(zip(batch, self._forward(chosen, input_sizes[batch[0]]), strict=True))
+        groups = list(_batches(input_sizes, batch_size or _BATCH.get(self.device.type, 1)))
+
+        def forward(group: list[int]) -> list[Features]:
+            return self._forward([images[index] for index in group], input_sizes[group[0]])
+
+        parallel = self.device.type == "cpu" and len(groups) > 1
+        found = list(one_thread_each().map(forward, groups) if parallel else map(forward, groups))
+        results = {
+            index: one
+            for group, ones in zip(groups, found, strict=True)
+            for index, one in zip(group, ones, strict=True)
+        }
         return [results[index] for index in range(len(images))]
 
     def _forward(self, images: Sequence[UInt8Image], input_size: tuple[int, int]) -> list[Features]:
@@ -144,7 +153,7 @@ class Encoder:
         height, width = input_size
         gh, gw = height // self.patch, width // self.patch
         resized = np.stack([preprocess.resize(image, input_size) for image in images])
-        with self._lock, torch.inference_mode(), attention.capture(self.model) as last:
+        with self._turn(), torch.inference_mode(), attention.capture(self.model) as last:
             tokens = self.model(self._pixels(resized), **forward_options(self.model)).last_hidden_state
             attended = last.cls_row(self.heads, self.prefix_tokens).cpu().numpy()
             patches = tokens[:, self.prefix_tokens :].float().cpu().numpy()
@@ -158,6 +167,10 @@ class Encoder:
             )
             for i, image in enumerate(images)
         ]
+
+    def _turn(self) -> AbstractContextManager[object]:
+        """One forward pass at a time on an accelerator; a CPU takes as many as there are."""
+        return nullcontext() if self.device.type == "cpu" else self._lock
 
     def _pixels(self, resized: UInt8Image) -> torch.Tensor:
         """(B, h, w, 3) uint8 → (B, 3, h, w) float32, normalised, on the device."""

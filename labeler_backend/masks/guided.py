@@ -15,6 +15,9 @@ import numpy.typing as npt
 FloatImage = npt.NDArray[np.float32]
 Window = tuple[slice, slice]
 
+EPSILON = 1e-4
+"""Variance below which a window counts as flat: larger values ignore fainter edges."""
+
 
 def _mean(values: FloatImage, radius: int) -> FloatImage:
     side = 2 * radius + 1
@@ -44,14 +47,14 @@ def with_ones(image: npt.NDArray[np.uint8]) -> FloatImage:
     return rgba.astype(np.float32) * np.float32(1 / 255)
 
 
-def make_guide(image: FloatImage, radius: int, epsilon: float = 1e-4) -> Guide:
-    """(h, w, 4) from `with_ones` → its `Guide`. A larger epsilon ignores fainter edges."""
+def make_guide(image: FloatImage, radius: int) -> Guide:
+    """(h, w, 4) from `with_ones` → its `Guide`."""
     mean = _mean(image, radius)
     rr, rg, rb, gg, gb, bb = (
         _mean(image[..., a] * image[..., b], radius) - mean[..., a] * mean[..., b]
         for a, b in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
     )
-    rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
+    rr, gg, bb = rr + EPSILON, gg + EPSILON, bb + EPSILON
     cofactors = (
         gg * bb - gb * gb,
         rb * gb - rg * bb,
@@ -61,7 +64,7 @@ def make_guide(image: FloatImage, radius: int, epsilon: float = 1e-4) -> Guide:
         rr * gg - rg * rg,
     )
     determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2]
-    inverse = np.stack(cofactors) / np.maximum(determinant, 1e-12)
+    inverse = np.stack(cofactors) / np.maximum(determinant, EPSILON**3)
     return Guide(image, mean, inverse.astype(np.float32), radius)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -73,10 +74,11 @@ def propose(
     if small:
         # tokens are too coarse for these: their regions stand behind what pixels show
         found = found[:1] + [Proposal(p.rle, 0.5 * p.score, p.source) for p in found[1:]]
-        found += _from_components(
+        components = _from_components(
             *find_components(image, unit), (image.shape[0], image.shape[1]), settings.max_proposals
         )
-    return _finish(found, settings)
+        found = _distinct(sorted(found + components, key=lambda p: -p.score), settings)
+    return found
 
 
 def _regions(
@@ -89,27 +91,30 @@ def _regions(
         return [], True
     evidence = measure(candidates.masks, unit, figure)
     several = np.array([source == FIGURE for source in candidates.sources])
-    scores, figures = np.where(several, 0, object_score(evidence)), figure_score(evidence)
+    single, figures = object_score(evidence), figure_score(evidence)
+    scores = np.where(several, 0, single)
     first = int(np.argmax(figures)) if figures.max() > 0 else None
-    most = max(settings.max_proposals, JUDGED)
+    most = 2 * max(settings.max_proposals, JUDGED)  # refined, some become alike
     ranked = suppress(candidates.masks, scores, overlap=settings.grid_overlap, most=most, first=first)
     ranked = [i for i in ranked if i == first or not several[i]]
     small = objects_are_small(evidence, [i for i in ranked if i != first][:JUDGED], figure.size)
     canvas = prepare(image, features.grid)
-    found = []
-    for index in ranked[: settings.max_proposals]:
-        mask = candidates.masks[index].reshape(features.grid)
-        score = float(max(scores[index], scores[ranked].max())) if index == first else float(scores[index])
-        proposal = _refined(canvas, soften(mask, unit), score, candidates.sources[index])
-        if proposal is not None:
-            found.append(proposal)
-    return found, small
+    top = float(max(single[i] for i in ranked))
+
+    def refined() -> Iterator[Proposal]:
+        for index in ranked:
+            soft = soften(candidates.masks[index].reshape(features.grid), unit)
+            score = top if index == first else float(scores[index])
+            yield from _refined(canvas, soft, score, candidates.sources[index])
+
+    return _distinct(refined(), settings), small
 
 
-def _refined(canvas: Canvas, soft: FloatArray, score: float, source: str) -> Proposal | None:
+def _refined(canvas: Canvas, soft: FloatArray, score: float, source: str) -> Iterator[Proposal]:
     pixels, corner = refine(canvas, soft)
     mask = to_mask(canvas, pixels, corner)
-    return Proposal(rle.encode(mask), score, source) if mask.any() else None
+    if mask.any():
+        yield Proposal(rle.encode(mask), score, source)
 
 
 def _from_components(
@@ -134,15 +139,13 @@ def _placed(component: Component, work: tuple[int, int], size: tuple[int, int]) 
     return np.asarray(soft > 0.5, bool)
 
 
-def _finish(found: list[Proposal], settings: ProposalSettings) -> list[Proposal]:
-    """By falling score, without those that became alike when refined."""
-    ordered = sorted(found, key=lambda p: -p.score)
-    ordered = [p for p in ordered if p.score >= settings.min_score]
-    if len(ordered) < 2:
-        return ordered
-    overlaps = iou_matrix([p.rle for p in ordered], [p.rle for p in ordered])
-    kept: list[int] = []
-    for index in range(len(ordered)):
-        if len(kept) < settings.max_proposals and not (overlaps[index, kept] > settings.mask_overlap).any():
-            kept.append(index)
-    return [ordered[i] for i in kept]
+def _distinct(ranked: Iterable[Proposal], settings: ProposalSettings) -> list[Proposal]:
+    """The first `max_proposals` of falling score that are not too much like one before them."""
+    kept: list[Proposal] = []
+    for proposal in ranked:
+        if len(kept) == settings.max_proposals or proposal.score < settings.min_score:
+            break
+        overlaps = iou_matrix([proposal.rle], [p.rle for p in kept]) if kept else np.zeros(1)
+        if overlaps.max() <= settings.mask_overlap:
+            kept.append(proposal)
+    return kept

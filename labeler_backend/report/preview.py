@@ -58,8 +58,8 @@ def outline(mask: BoolMask, size: tuple[int, int]) -> str:
     """(H, W) mask → SVG path of its borders, holes included, at `size` (w, h) in pixels."""
     # Decoded masks lie in memory column by column, as COCO has them: turned, they need no copy.
     turned, turned_size = np.ascontiguousarray(mask.T).view(np.uint8), (size[1], size[0])
-    inside = cv2.resize(turned, turned_size, interpolation=cv2.INTER_AREA)
-    if not inside.any():  # nothing covers half a pixel: better thick than not there
+    inside = cv2.resize(turned, turned_size, interpolation=cv2.INTER_NEAREST)
+    if not inside.any():  # it fell between the pixels: better thick than not there
         cover = cv2.resize(255 * turned, turned_size, interpolation=cv2.INTER_AREA)
         inside = (cover > 0).astype(np.uint8)
     # Twice the size, so that a line one pixel wide still encloses something.
