@@ -10,7 +10,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraint
 INSTALL_INPUTS = pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format docs clean distclean
+.PHONY: help venv demo test lint format docs pictures clean distclean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -70,6 +70,9 @@ format: $(VENV)/.test ## let ruff rewrite the code
 docs: $(VENV)/.docs ## the documentation, into site/
 	$(BIN)/mkdocs build --strict
 	@echo "documentation  site/index.html"
+
+pictures: $(VENV)/.base ## the pictures in docs/images, from examples/
+	$(BIN)/python docs/make_pictures.py
 
 clean: ## remove what the targets wrote, but not .venv
 	rm -rf demo site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

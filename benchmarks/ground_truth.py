@@ -31,13 +31,16 @@ def samples(data: Path, frames: int = 2) -> Iterator[Sample]:
     """Images that have at least one object.
 
     Args:
-        data: a folder with `images/` and `labels/*.png` (16-bit: k is the k-th object; 8-bit: all that is not 0 is
-            one object), with `images/` and one COCO `*.json`, or with DAVIS sequences (`<sequence>/frames/*.jpg`,
-            `<sequence>/labels/*.png`).
+        data: a folder with `images/` and `labels/*.png` (16-bit: k is the k-th object; 8-bit: all that is
+            not 0 is one object), with `images/` and one COCO `*.json`, or with DAVIS sequences
+            (`<sequence>/frames/*.jpg`, `<sequence>/labels/*.png`).
         frames: of each sequence, evenly from the first on (2 = first and middle).
     """
+    found: Iterator[tuple[Path, list[BoolMask]]]
     if (data / "labels").is_dir():
-        pairs = [(image, data / "labels" / f"{image.stem}.png") for image in sorted((data / "images").iterdir())]
+        pairs = [
+            (image, data / "labels" / f"{image.stem}.png") for image in sorted((data / "images").iterdir())
+        ]
         found = ((image, label_objects(label)) for image, label in pairs)
     elif (data / "images").is_dir():
         found = coco_objects(data)

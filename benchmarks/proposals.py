@@ -2,12 +2,13 @@
 
     python benchmarks/proposals.py --data DIR [--data DIR ...] [--method ours tokencut seeds] [--json FILE]
 
-For every folder (layouts: see ground_truth.py) and method: IoU of the top-scored proposal with the union of the
-ground truth; recall at IoU 0.5 and average recall (0.5:0.95) with 1, 10 and 100 proposals, pooled over objects;
-the share of objects whose best proposal reaches IoU 0.8; and where the time goes.
+For every folder (layouts: see ground_truth.py) and method: IoU of the top-scored proposal with the union of
+the ground truth; recall at IoU 0.5 and average recall (0.5:0.95) with 1, 10 and 100 proposals, pooled over
+objects; the share of objects whose best proposal reaches IoU 0.8; and where the time goes.
 
-`tokencut` is the published single-object baseline (normalised cut of the tokens, split at the mean, the part with
-the extreme), `seeds` similarity to a lattice of seed tokens at one threshold; both with plain bilinear upsampling.
+`tokencut` is the published single-object baseline (normalised cut of the tokens, split at the mean, the part
+with the extreme), `seeds` similarity to a lattice of seed tokens at one threshold; both with plain bilinear
+upsampling.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ METHODS: dict[str, Method] = {"ours": ours, "tokencut": tokencut, "seeds": seeds
 
 
 def score(found: list[Proposal], sample: Sample) -> tuple[float, npt.NDArray[np.float64]]:
-    """IoU of the first proposal with the union, and (objects, len(COUNTS)) best IoU among the first so many."""
+    """IoU of the first proposal with the union, and (objects, len(COUNTS)) best IoU among so many."""
     truth = [rle.encode(mask) for mask in sample.objects]
     if not found:
         return 0.0, np.zeros((len(truth), len(COUNTS)))
@@ -148,7 +149,9 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--size", type=int, default=518)
     parser.add_argument("--max-proposals", type=int, default=max(COUNTS))
-    parser.add_argument("--features", type=Path, help="keep features in this folder (times are then not real)")
+    parser.add_argument(
+        "--features", type=Path, help="keep features in this folder (times are then not real)"
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     args = parser.parse_args()
     labeler = Labeler.load(
@@ -161,8 +164,10 @@ def main() -> None:
     )
     results: dict[str, Any] = {"fingerprint": labeler.fingerprint, "date": time.strftime("%Y-%m-%d")}
     print(f"{labeler.fingerprint}\n")
-    print("| data | method | foreground IoU | recall@0.5 with 1 / 10 / 100 | AR with 1 / 10 / 100 | best IoU ≥ 0.8 "
-          "| images/s | % backbone / proposals / polygons |")
+    print(
+        "| data | method | foreground IoU | recall@0.5 with 1 / 10 / 100 | AR with 1 / 10 / 100 "
+        "| best IoU ≥ 0.8 | images/s | % backbone / proposals / polygons |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for data in args.data:
         for method in args.method:

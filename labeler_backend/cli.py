@@ -21,6 +21,7 @@ from labeler_backend.errors import LabelerError
 if TYPE_CHECKING:
     from labeler_backend.batch.state import Counts
     from labeler_backend.batch.types import MaskProposer, Options, Summary
+    from labeler_backend.labeler import Labeler
 
 
 class _Sentences(TyperGroup):
@@ -60,6 +61,25 @@ class Engine(str, Enum):
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object and nothing else.")]
 OUTPUT, MODEL, RUN = "What comes out", "Model", "How it runs"
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Short name, hub id or folder; `labeler models list` shows them. [default: dinov2-small]",
+        rich_help_panel=MODEL,
+    ),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps. [default: auto]", rich_help_panel=MODEL)
+]
+DTypeOption = Annotated[
+    str | None, typer.Option(help="auto, fp32, bf16 or fp16. [default: auto]", rich_help_panel=MODEL)
+]
+SizeOption = Annotated[
+    int, typer.Option(min=64, help="Long side in pixels of what the model sees.", rich_help_panel=MODEL)
+]
+MaxPixelsOption = Annotated[
+    int, typer.Option(min=1, help="Refuse larger images before decoding them.", rich_help_panel=RUN)
+]
 
 
 def _version(wanted: bool) -> None:
@@ -109,31 +129,16 @@ def masks(
             rich_help_panel=OUTPUT,
         ),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Short name, hub id or folder; `labeler models list` shows them. [default: dinov2-small]",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="auto, cpu, cuda, cuda:1 or mps. [default: auto]", rich_help_panel=MODEL),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(help="auto, fp32, bf16 or fp16. [default: auto]", rich_help_panel=MODEL),
-    ] = None,
-    size: Annotated[
-        int,
-        typer.Option(min=64, help="Long side in pixels of what the model sees.", rich_help_panel=MODEL),
-    ] = 518,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    dtype: DTypeOption = None,
+    size: SizeOption = 518,
     max_proposals: Annotated[
         int, typer.Option(min=1, max=65535, help="The most proposals per image.", rich_help_panel=OUTPUT)
     ] = 20,
     min_score: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Leave out proposals below it.", rich_help_panel=OUTPUT)
-    ] = 0.0,
+    ] = 0.05,
     polygons: Annotated[
         bool,
         typer.Option(
@@ -148,9 +153,7 @@ def masks(
         bool, typer.Option("--no-overlays", help="Do not write overlays/.", rich_help_panel=OUTPUT)
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per model call.", rich_help_panel=RUN)] = 8,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Refuse larger images before decoding them.", rich_help_panel=RUN)
-    ] = 100_000_000,
+    max_pixels: MaxPixelsOption = 100_000_000,
     resume: Annotated[
         bool,
         typer.Option(
@@ -159,6 +162,14 @@ def masks(
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run in OUT.", rich_help_panel=RUN)
+    ] = False,
+    no_cache: Annotated[
+        bool,
+        typer.Option(
+            "--no-cache",
+            help="Do not keep features for the next run (about 1 MB an image).",
+            rich_help_panel=RUN,
+        ),
     ] = False,
     engine: Annotated[
         Engine,
@@ -178,7 +189,7 @@ def masks(
         max_pixels=max_pixels,
         batch_size=batch_size,
     )
-    make = partial(load_proposer, model, device, dtype, size, max_proposals, min_score)
+    make = partial(load_proposer, model, device, dtype, size, max_proposals, min_score, not no_cache)
     existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     _masks(inputs, out, make, options, existing, engine, as_json)
 
@@ -211,9 +222,16 @@ def _masks(
 
 
 def load_proposer(
-    model: str | None, device: str | None, dtype: str | None, size: int, max_proposals: int, min_score: float
-) -> MaskProposer:
+    model: str | None,
+    device: str | None,
+    dtype: str | None,
+    size: int,
+    max_proposals: int,
+    min_score: float,
+    cached: bool = True,
+) -> Labeler:
     """The product's proposer; what is None comes from the environment or the defaults."""
+    from labeler_backend.backbone.cache import FeatureCache
     from labeler_backend.labeler import Labeler
     from labeler_backend.settings import load_settings
 
@@ -225,7 +243,36 @@ def load_proposer(
         size=size,
         max_proposals=max_proposals,
         min_score=min_score,
+        cache=FeatureCache(settings.cache_dir / "features", int(settings.cache_gb * 1e9)) if cached else None,
     )
+
+
+@app.command(epilog="Example: labeler inspect cat.jpg --out cat.html")
+def inspect(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="One picture.")],
+    out: Annotated[
+        Path, typer.Option(help="The page: one HTML file that needs nothing else.", rich_help_panel=OUTPUT)
+    ],
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    dtype: DTypeOption = None,
+    size: SizeOption = 518,
+    max_proposals: Annotated[
+        int, typer.Option(min=1, help="The most proposals.", rich_help_panel=OUTPUT)
+    ] = 20,
+    max_pixels: MaxPixelsOption = 100_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the model sees in one image: tokens, attention heads and their roles, cuts, proposals."""
+    from labeler_backend.report.inspect import inspect_image
+
+    # Without the cache: the page says how long a look takes.
+    make = partial(load_proposer, model, device, dtype, size, max_proposals, 0.05, cached=False)
+    result = inspect_image(image, out, make, max_pixels)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        typer.echo(f"{result['proposals']} proposals in {image}. Look at {out}")
 
 
 def _say(summary: Summary) -> None:

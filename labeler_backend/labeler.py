@@ -1,9 +1,9 @@
-"""`Labeler`: the backbone, its head roles and the proposals, put together. CLI, server and notebooks call it."""
+"""`Labeler`: backbone, head roles and proposals put together; CLI, server and notebooks call it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from threadpoolctl import ThreadpoolController
@@ -13,7 +13,7 @@ from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import target_size
 from labeler_backend.masks.refine import RGB
-from labeler_backend.proposals.propose import ProposalSettings, propose
+from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSettings, propose
 from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.settings import load_settings
@@ -36,7 +36,7 @@ class Labeler:
     encoder: Encoder
     roles: HeadRoles
     size: int = DEFAULT_SIZE
-    settings: ProposalSettings = ProposalSettings()
+    settings: ProposalSettings = field(default_factory=ProposalSettings)
     cache: FeatureCache | None = None
 
     @classmethod
@@ -48,7 +48,7 @@ class Labeler:
         dtype: str = "auto",
         size: int = DEFAULT_SIZE,
         max_proposals: int = 20,
-        min_score: float = 0.0,
+        min_score: float = DEFAULT_MIN_SCORE,
         cache: FeatureCache | None = None,
         cache_dir: Path | None = None,
     ) -> Labeler:
@@ -67,8 +67,8 @@ class Labeler:
         Raises:
             LabelerError: what `Encoder.load` raises.
         """
-        # One image per thread is how a batch uses the cores; and with one thread in numpy's BLAS the bits of a
-        # result do not depend on how many cores there are.
+        # One image per thread is how a batch uses the cores; and with one thread in numpy's BLAS the bits
+        # of a result do not depend on how many cores there are.
         ThreadpoolController().select(internal_api="openblas").limit(limits=1)
         folder = cache_dir or load_settings().cache_dir
         encoder = Encoder.load(model, device=device, dtype=dtype, cache_dir=folder)

@@ -22,9 +22,14 @@ def test_what_fails_half_way_changes_nothing(tmp_path: Path, before: bytes | Non
     path = tmp_path / "a.bin"
     if before is not None:
         path.write_bytes(before)
-    with pytest.raises(OSError, match="No space"), replacing(path) as part:
-        part.write_bytes(b"half a")
-        raise OSError(28, "No space left on device")
+
+    def fill_the_disk() -> None:
+        with replacing(path) as part:
+            part.write_bytes(b"half a")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fill_the_disk()
     assert [p.read_bytes() for p in tmp_path.iterdir()] == ([] if before is None else [before])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from labeler_backend.masks.guided import FloatImage, Guide, Window, apply, coefficients, make_guide
+from labeler_backend.masks.guided import FloatImage, Guide, Window, apply, coefficients, make_guide, with_ones
 from labeler_backend.masks.rle import BoolMask
 
 RGB = npt.NDArray[np.uint8]
@@ -29,7 +29,7 @@ class Canvas:
     Attributes:
         size: (H, W) of the image.
         grid: (gh, gw) of the maps that will come.
-        picture: (h, w, 3) float32 in [0, 1], the image, not larger than SIDE_LIMIT.
+        picture: (h, w, 4) from `with_ones`, the image, not larger than SIDE_LIMIT.
         coarse, fine: guides at GUIDE_PIXELS per patch, with a wide and a narrow window.
         colours: (gh·GUIDE_PIXELS, gw·GUIDE_PIXELS) int32, the histogram bin of each guide pixel.
     """
@@ -52,11 +52,11 @@ def prepare(image: RGB, grid: tuple[int, int]) -> Canvas:
         picture = np.asarray(cv2.resize(image, target, interpolation=cv2.INTER_AREA), np.uint8)
     guide_size = (grid[1] * GUIDE_PIXELS, grid[0] * GUIDE_PIXELS)
     small = np.asarray(cv2.resize(picture, guide_size, interpolation=cv2.INTER_AREA), np.uint8)
-    guide = small.astype(np.float32) / 255
+    guide = with_ones(small)
     return Canvas(
         (height, width),
         grid,
-        picture.astype(np.float32) / 255,
+        with_ones(picture),
         make_guide(guide, radius=4),
         make_guide(guide, radius=2),
         colour_bins(small),
@@ -84,17 +84,18 @@ def colour_evidence(colours: npt.NDArray[np.int32], soft: FloatImage, clip: floa
         (h, w) float32 in [-clip, clip].
     """
     flat, total = colours.ravel(), BINS**3
-    inside = np.bincount(flat, weights=soft.ravel(), minlength=total).reshape(BINS, BINS, BINS)
-    outside = np.bincount(flat, weights=1 - soft.ravel(), minlength=total).reshape(BINS, BINS, BINS)
+    shape = (BINS, BINS, BINS)
+    inside = np.asarray(np.bincount(flat, soft.ravel(), total), np.float64).reshape(shape)
+    outside = np.asarray(np.bincount(flat, 1 - soft.ravel(), total), np.float64).reshape(shape)
     prior = 3e-4  # a colour seen once says little
     ratio = np.log(_smoothed(inside) + prior) - np.log(_smoothed(outside) + prior)
-    return np.clip(ratio, -clip, clip).astype(np.float32).ravel()[colours]
+    return np.asarray(np.clip(ratio, -clip, clip).astype(np.float32).ravel()[colours], np.float32)
 
 
-def _smoothed(histogram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     for axis in range(3):
-        histogram = ndimage.convolve1d(histogram, [0.25, 0.5, 0.25], axis=axis, mode="constant")
-    return histogram / max(histogram.sum(), 1e-9)
+        counts = ndimage.convolve1d(counts, [0.25, 0.5, 0.25], axis=axis, mode="constant")
+    return np.asarray(counts / max(float(counts.sum()), 1e-9), np.float64)
 
 
 def refine(canvas: Canvas, soft: FloatImage) -> tuple[FloatImage, tuple[int, int]]:
@@ -134,9 +135,15 @@ def _window(soft: FloatImage, grid: tuple[int, int], margin: int = 3) -> Window:
 
 def _picture_window(window: Window, canvas: Canvas) -> tuple[int, int, int, int]:
     height, width = canvas.picture.shape[:2]
-    y0, y1 = (round(v * height / canvas.grid[0]) for v in (window[0].start, window[0].stop))
-    x0, x1 = (round(v * width / canvas.grid[1]) for v in (window[1].start, window[1].stop))
-    return y0, max(y1, y0 + 1), x0, max(x1, x0 + 1)
+    y0, y1 = _pixels(window[0], height / canvas.grid[0], height)
+    x0, x1 = _pixels(window[1], width / canvas.grid[1], width)
+    return y0, y1, x0, x1
+
+
+def _pixels(patches: slice, scale: float, length: int) -> tuple[int, int]:
+    """At least one pixel, even where the picture is smaller than its grid."""
+    start = min(round(patches.start * scale), length - 1)
+    return start, max(start + 1, min(round(patches.stop * scale), length))
 
 
 def to_mask(canvas: Canvas, pixels: FloatImage, corner: tuple[int, int], keep: float = 0.05) -> BoolMask:
@@ -165,22 +172,19 @@ def to_mask(canvas: Canvas, pixels: FloatImage, corner: tuple[int, int], keep: f
 
 
 def without_specks(mask: BoolMask, keep: float) -> BoolMask:
-    """Drops parts below `keep` of the largest part, and fills holes below `keep` of it."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    if count <= 1:
+    """Drops parts below `keep` of the largest part, and fills holes below a tenth of that.
+
+    Holes are filled later than parts are dropped, so that the gap between the legs of a person stays.
+    """
+    outlines, tree = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if len(outlines) <= 1:
         return mask
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    least = keep * int(areas.max())
-    kept = np.concatenate([[False], areas >= least])[labels]
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((~kept).astype(np.uint8), connectivity=8)
-    height, width = mask.shape
-    touches = (
-        (stats[:, 0] == 0)
-        | (stats[:, 1] == 0)
-        | (stats[:, 0] + stats[:, 2] == width)
-        | (stats[:, 1] + stats[:, 3] == height)
-    )
-    # 0.5 % of the object: the gaps between the legs of a person stay
-    small = (stats[:, cv2.CC_STAT_AREA] < 0.1 * least) & ~touches
-    small[0] = False
-    return np.asarray(kept | small[labels], bool)
+    areas = np.array([cv2.contourArea(outline) for outline in outlines])
+    holes = tree[0][:, 3] >= 0
+    least = keep * float(areas[~holes].max())
+    out = mask.astype(np.uint8)
+    filled = [outlines[i] for i in np.flatnonzero(holes & (areas < 0.1 * least))]
+    dropped = [outlines[i] for i in np.flatnonzero(~holes & (areas < least))]
+    cv2.drawContours(out, filled, -1, 1, cv2.FILLED)
+    cv2.drawContours(out, dropped, -1, 0, cv2.FILLED)
+    return out.astype(bool)

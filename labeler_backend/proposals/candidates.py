@@ -15,6 +15,10 @@ from labeler_backend.proposals.roles import HeadRoles
 from labeler_backend.proposals.spectral import normalized_cut
 from labeler_backend.proposals.tree import region_tree
 
+FIGURE = "figure"
+"""Source of masks that may be several things at once: good for the picture's figure, not for one object."""
+LEVELS = np.linspace(0.3, 0.97, 12)
+"""Quantiles at which the figure map is cut."""
 MASS = 0.6
 """Share of a head's attention its mask holds (Caron et al. 2021)."""
 LARGEST = 0.95
@@ -49,6 +53,7 @@ def gather(features: Features, figure: FloatArray, roles: HeadRoles) -> Candidat
         ("tree", from_tree(features)),
         ("spectral", from_spectrum(features)),
         ("attention", from_attention(features, figure, roles)),
+        (FIGURE, from_figure(features, figure, roles)),
     ):
         for mask in found:
             rows.append(mask.ravel())
@@ -56,9 +61,13 @@ def gather(features: Features, figure: FloatArray, roles: HeadRoles) -> Candidat
     if not rows:
         return Candidates(np.zeros((0, patches), bool), [])
     masks = np.stack(rows)
-    _, first = np.unique(np.packbits(masks, axis=1), axis=0, return_index=True)
-    first = np.sort(first[masks[first].sum(axis=1) < LARGEST * patches])
-    return Candidates(masks[first], [sources[i] for i in first])
+    packed = np.packbits(masks, axis=1)
+    first: dict[bytes, int] = {}
+    for index, few_enough in enumerate(masks.sum(axis=1) < LARGEST * patches):
+        if few_enough:
+            first.setdefault(packed[index].tobytes(), index)
+    kept = list(first.values())
+    return Candidates(masks[kept], [sources[i] for i in kept])
 
 
 def from_tree(features: Features, smallest: int = 2) -> Iterator[BoolMask]:
@@ -83,18 +92,22 @@ def from_spectrum(features: Features) -> Iterator[BoolMask]:
 
 
 def from_attention(features: Features, figure: FloatArray, roles: HeadRoles) -> Iterator[BoolMask]:
+    """The connected parts of every mask of `from_figure`."""
+    for mask in from_figure(features, figure, roles):
+        yield from parts(mask)
+
+
+def from_figure(features: Features, figure: FloatArray, roles: HeadRoles) -> Iterator[BoolMask]:
     """The patches that hold 60 % of a figure head's mass, and the figure map at rising levels."""
     for head in roles.figure:
         yield mass_mask(features.attention[head])
-    for level in np.quantile(figure, np.linspace(0.3, 0.97, 12)):
-        above = figure > level
-        if above.any():
-            yield above
-        yield from parts(above)
+    for level in np.quantile(figure, LEVELS):
+        if (figure > level).any():
+            yield figure > level
 
 
 def mass_mask(attention: FloatArray, mass: float = MASS) -> BoolMask:
-    """The fewest patches that hold `mass` of one head's attention (Caron et al. 2021, DINO, section 4.2.2)."""
+    """The fewest patches that hold `mass` of one head's attention (DINO: Caron et al. 2021, 4.2.2)."""
     order = np.argsort(-attention, axis=None, kind="stable")
     held = np.cumsum(attention.ravel()[order], dtype=np.float64)
     needed = int(np.searchsorted(held, mass * held[-1])) + 1

@@ -1,9 +1,9 @@
 """Objects smaller than a patch: token groups give the appearance, pixels give the shapes.
 
-Where objects are about as small as a patch (cells, pills on a table, birds in the sky), a region of tokens is no
-longer one object. Tokens still tell *what is of one kind*. So: group the tokens, bring each group's soft map to
-pixels with the guided filter, let the group's colours sharpen it, and take the connected parts, touching blobs
-parted by the watershed of their distance map.
+Where objects are about as small as a patch (cells, pills on a table, birds in the sky), a region of tokens
+is no longer one object. Tokens still tell *what is of one kind*. So: group the tokens, bring each group's
+soft map to pixels with the guided filter, let the group's colours sharpen it, and take the connected parts,
+touching blobs parted by the watershed of their distance map.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from labeler_backend.backbone.features import FloatArray
-from labeler_backend.masks.guided import FloatImage, apply, coefficients, make_guide
+from labeler_backend.masks.guided import FloatImage, apply, coefficients, make_guide, with_ones
 from labeler_backend.masks.refine import RGB, colour_bins, colour_evidence
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.grouping import spherical_kmeans, unit_tokens
@@ -35,8 +35,8 @@ LARGEST = 0.05
 
 FEW_PATCHES = 4.5
 FAINT = 0.25
-"""Regions below this size or this contrast (1 - cosine) say that objects are smaller than a patch. Photographs of
-things lie well above: at least 8 patches, 0.4."""
+"""Below this size or this contrast (1 - cosine) of the best regions, objects are taken to be about as small
+as a patch. Photographs of things lie above: mostly at 8 patches and more, and 0.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def find_components(image: RGB, unit: FloatArray) -> tuple[list[Component], tupl
     scale = min(1.0, WORK_SIDE / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     picture = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    guide = make_guide(picture.astype(np.float32) / 255, radius=8)
+    guide = make_guide(with_ones(picture), radius=8)
     colours = colour_bins(picture)
     found: list[Component] = []
     for group in _group_maps(unit):
@@ -94,7 +94,8 @@ def find_components(image: RGB, unit: FloatArray) -> tuple[list[Component], tupl
         pixels = apply(coefficients(guide, mixed.astype(np.float32), whole), guide.image)
         mask = pixels > 0.5
         if 0 < mask.mean() < 0.7:
-            found.extend(_parts(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1], pixels))
+            whole_blobs = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]
+            found.extend(_parts(np.asarray(whole_blobs, np.int32), pixels))
             found.extend(_parts(_parted(mask), pixels))
     return found, (size[1], size[0])
 
@@ -115,9 +116,10 @@ def _group_maps(unit: FloatArray, temperature: float = 0.05) -> Iterator[FloatAr
 
 
 def _parted(mask: BoolMask) -> npt.NDArray[np.int32]:
-    """Labels of blobs, touching ones parted where they narrow: watershed from the peaks of the distance map."""
-    distance = cv2.GaussianBlur(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3), (0, 0), 1.0)
-    reach = int(max(3, np.percentile(distance[mask], 90)))
+    """Labels of blobs, touching ones parted by the watershed from the peaks of the distance map."""
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
+    distance = np.asarray(cv2.GaussianBlur(depth, (0, 0), 1.0), np.float32)
+    reach = max(3, int(np.percentile(distance[mask], 90)))
     around = cv2.dilate(distance, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     peaks = (around == distance) & (distance > 1.5) & mask
     _, markers = cv2.connectedComponents(peaks.astype(np.uint8))

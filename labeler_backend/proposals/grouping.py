@@ -19,7 +19,7 @@ def unit_tokens(tokens: FloatArray) -> FloatArray:
 
 
 def parts(mask: BoolMask, smallest: int = 2) -> Iterator[BoolMask]:
-    """The connected parts (4-neighbours) of a (gh, gw) mask, those of fewer than `smallest` patches left out."""
+    """The connected parts (4-neighbours) of a (gh, gw) mask that have at least `smallest` patches."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     for index in range(1, count):
         if stats[index, cv2.CC_STAT_AREA] >= smallest:

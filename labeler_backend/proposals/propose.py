@@ -11,7 +11,7 @@ from labeler_backend.backbone.features import Features, FloatArray
 from labeler_backend.masks import rle
 from labeler_backend.masks.metrics import iou_matrix
 from labeler_backend.masks.refine import RGB, Canvas, prepare, refine, to_mask
-from labeler_backend.proposals.candidates import gather
+from labeler_backend.proposals.candidates import FIGURE, gather
 from labeler_backend.proposals.components import Component, find_components, objects_are_small
 from labeler_backend.proposals.grouping import unit_tokens
 from labeler_backend.proposals.roles import HeadRoles, figure_map
@@ -20,6 +20,7 @@ from labeler_backend.proposals.selection import suppress
 from labeler_backend.proposals.softmap import soften
 from labeler_backend.proposals.types import Proposal
 
+DEFAULT_MIN_SCORE = 0.05
 JUDGED = 30
 """So many of the best regions tell whether objects are small, however many were asked for."""
 VERSION = 1
@@ -32,14 +33,14 @@ class ProposalSettings:
 
     Attributes:
         max_proposals: at most so many per image.
-        min_score: those below are dropped, in [0, 1].
+        min_score: those below are dropped, in [0, 1]. A picture with nothing in it stays below the default.
         grid_overlap: IoU on the patch grid above which of two candidates the lower one goes.
         mask_overlap: the same between finished masks.
     """
 
     max_proposals: int = 20
-    min_score: float = 0.0
-    grid_overlap: float = 0.6
+    min_score: float = DEFAULT_MIN_SCORE
+    grid_overlap: float = 0.5
     mask_overlap: float = 0.7
 
     def fingerprint(self) -> str:
@@ -55,8 +56,8 @@ def propose(
 ) -> list[Proposal]:
     """Objects somebody may want to label, the likeliest first.
 
-    The first is the picture's figure, where there is one: the mask that best parts what the figure heads look at
-    from the rest. The others are ranked as single objects.
+    The first is the picture's figure, where there is one: the mask that best parts what the figure heads look
+    at from the rest. The others are ranked as single objects.
 
     Args:
         image: (H, W, 3) uint8, upright.
@@ -72,7 +73,9 @@ def propose(
     if small:
         # tokens are too coarse for these: their regions stand behind what pixels show
         found = found[:1] + [Proposal(p.rle, 0.5 * p.score, p.source) for p in found[1:]]
-        found += _from_components(*find_components(image, unit), image.shape[:2], settings.max_proposals)
+        found += _from_components(
+            *find_components(image, unit), (image.shape[0], image.shape[1]), settings.max_proposals
+        )
     return _finish(found, settings)
 
 
@@ -85,10 +88,12 @@ def _regions(
     if not len(candidates.masks):
         return [], True
     evidence = measure(candidates.masks, unit, figure)
-    scores, figures = object_score(evidence), figure_score(evidence)
+    several = np.array([source == FIGURE for source in candidates.sources])
+    scores, figures = np.where(several, 0, object_score(evidence)), figure_score(evidence)
     first = int(np.argmax(figures)) if figures.max() > 0 else None
     most = max(settings.max_proposals, JUDGED)
     ranked = suppress(candidates.masks, scores, overlap=settings.grid_overlap, most=most, first=first)
+    ranked = [i for i in ranked if i == first or not several[i]]
     small = objects_are_small(evidence, [i for i in ranked if i != first][:JUDGED], figure.size)
     canvas = prepare(image, features.grid)
     found = []
@@ -108,19 +113,25 @@ def _refined(canvas: Canvas, soft: FloatArray, score: float, source: str) -> Pro
 
 
 def _from_components(
-    components: list[Component], work: tuple[int, int], size: tuple[int, ...], most: int
+    components: list[Component], work: tuple[int, int], size: tuple[int, int], most: int
 ) -> list[Proposal]:
     """The best components at the image's full size."""
     best = sorted(components, key=lambda c: -c.score)[: 4 * most]
     found = []
     for component in best:
-        canvas = np.zeros(work, np.uint8)
-        canvas[component.window] = component.mask
-        if work != tuple(size):
-            canvas = np.asarray(cv2.resize(canvas * 255, (size[1], size[0])) > 127, np.uint8)
-        if canvas.any():
-            found.append(Proposal(rle.encode(canvas.astype(bool)), component.score, "components"))
+        mask = _placed(component, work, size)
+        if mask.any():
+            found.append(Proposal(rle.encode(mask), component.score, "components"))
     return found
+
+
+def _placed(component: Component, work: tuple[int, int], size: tuple[int, int]) -> rle.BoolMask:
+    mask = np.zeros(work, bool)
+    mask[component.window] = component.mask
+    if work == size:
+        return mask
+    soft = cv2.resize(mask.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(soft > 0.5, bool)
 
 
 def _finish(found: list[Proposal], settings: ProposalSettings) -> list[Proposal]:

@@ -35,8 +35,9 @@ class HeadRoles:
     @property
     def figure(self) -> tuple[int, ...]:
         """Heads that attend to objects; all that are not ground where none clearly does."""
-        found = tuple(h for h, a in enumerate(self.agreement) if a >= THRESHOLD)
-        return found or tuple(h for h in range(len(self.agreement)) if h not in self.ground)
+        heads = range(len(self.agreement))
+        clear = tuple(h for h in heads if self.agreement[h] >= THRESHOLD)
+        return clear or tuple(h for h in heads if h not in self.ground) or tuple(heads)
 
     @property
     def ground(self) -> tuple[int, ...]:
@@ -65,7 +66,11 @@ def _agreement(features: Features) -> npt.NDArray[np.float64]:
     edge = border(features.grid)
     figure = ~side if side[edge].mean() > side.mean() else side
     logs = np.log(features.attention.reshape(heads, -1) + 1e-9)
-    return np.array([np.corrcoef(row, figure.ravel())[0, 1] for row in logs])
+    steady = logs.std(axis=1) < 1e-6  # a head that looks everywhere alike has no role
+    side_of = figure.ravel().astype(np.float64)
+    return np.array(
+        [0.0 if s else np.corrcoef(row, side_of)[0, 1] for s, row in zip(steady, logs, strict=True)]
+    )
 
 
 def border(grid: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -100,14 +105,11 @@ def calibration_pictures() -> list[npt.NDArray[np.uint8]]:
 def cached_roles(
     model_key: str, encode: Callable[[Sequence[npt.NDArray[np.uint8]]], list[Features]], folder: Path
 ) -> HeadRoles:
-    """Roles of a model, computed once and kept as JSON beside its weights; a file that does not fit is redone."""
+    """Roles of a model, computed once and kept as JSON; a file that does not fit is redone."""
     path = folder / f"{model_key.replace('/', '--').replace(':', '_')}.v{VERSION}.json"
-    try:
-        agreement = tuple(float(v) for v in json.loads(path.read_text(encoding="utf-8"))["agreement"])
-        if agreement and all(np.isfinite(agreement)):
-            return HeadRoles(agreement)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    kept = _read(path)
+    if kept is not None:
+        return kept
     roles = find_roles(encode(calibration_pictures()))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,3 +117,14 @@ def cached_roles(
     except OSError:
         pass  # a read-only cache costs a second at the next start, nothing else
     return roles
+
+
+def _read(path: Path) -> HeadRoles | None:
+    try:
+        agreement = json.loads(path.read_text(encoding="utf-8"))["agreement"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    fits = isinstance(agreement, list) and len(agreement) > 0
+    if not fits or not all(isinstance(v, float) and -1.0 <= v <= 1.0 for v in agreement):
+        return None
+    return HeadRoles(tuple(agreement))

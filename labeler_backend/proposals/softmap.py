@@ -26,8 +26,8 @@ def _shrunk(mask: BoolMask) -> BoolMask:
 def soften(mask: BoolMask, unit: FloatArray) -> FloatArray:
     """Where a patch stands between the object's mean token and its surroundings' mean token.
 
-    A border patch holds some of both, and so does its token: that share is what bilinear upsampling needs to put
-    the border between patch centres. Only patches next to the mask can join it.
+    A border patch holds some of both, and so does its token: that share is what bilinear upsampling needs to
+    put the border between patch centres. Only patches next to the mask can join it.
 
     Args:
         mask: (gh, gw) bool, not empty.

@@ -32,8 +32,8 @@ class Spectrum:
 def normalized_cut(tokens: FloatArray, *, vectors: int = 4, tau: float = TAU) -> Spectrum:
     """Normalised cut (Shi, Malik 2000) on thresholded cosine affinity (TokenCut, Wang et al. 2022).
 
-    Solved as the largest eigenvectors of D^-1/2 A D^-1/2 by Lanczos from a fixed start, which gives TokenCut's
-    vector in a hundredth of the time of its dense generalised solver, and the same bits each time.
+    Solved as the largest eigenvectors of D^-1/2 A D^-1/2 by Lanczos from a fixed start, which gives the
+    vector of TokenCut's dense generalised solver in a hundredth of the time, and the same bits each time.
 
     Args:
         tokens: (gh, gw, C).

@@ -16,7 +16,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class RegionTree:
-    """A binary tree over N patches; node i < N is patch i, node N + k is the k-th merge, the last is the root.
+    """A binary tree over N patches; node i < N is patch i, N + k is the k-th merge, the last is the root.
 
     Attributes:
         order: (N,) patches in the order in which every node is one run of them.
@@ -36,9 +36,9 @@ class RegionTree:
 def region_tree(unit: FloatArray) -> RegionTree:
     """Average-linkage clustering by cosine distance, where only touching regions may merge.
 
-    An object is a node somewhere: its patches are more like one another than like what lies around it, whatever
-    its size. (Region trees: Arbeláez et al., TPAMI 2011; hierarchical merging of self-supervised features:
-    Wang et al., UnSAM, 2024.)
+    An object is a node somewhere: its patches are more like one another than like what lies around it,
+    whatever its size. (Region trees: Arbeláez et al., TPAMI 2011; hierarchical merging of self-supervised
+    features: Wang et al., UnSAM, 2024.)
 
     Args:
         unit: (gh, gw, C) tokens of unit length; at least two patches.

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from labeler_backend.batch.types import Failure, Summary
 from labeler_backend.files import replacing
+from labeler_backend.report.rendering import card, environment
 
 MAX_FAILURES = 500
 
@@ -40,12 +37,12 @@ def write_report(path: Path, data: ReportData) -> None:
     """Writes the page as a stream: never more than one image's preview in memory."""
     summary = data.summary
     stream = (
-        _environment()
+        environment()
         .get_template("batch.html.j2")
         .stream(
             summary=summary,
             settings=data.settings,
-            cards=_cards(data),
+            cards=map(card, data.previews),
             failures=islice(data.failures, MAX_FAILURES),
             max_failures=MAX_FAILURES,
             overlays=bool(data.settings.get("overlays", True)),
@@ -57,40 +54,7 @@ def write_report(path: Path, data: ReportData) -> None:
         file.writelines(stream)
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("labeler_backend.report"),
-        autoescape=True,
-        auto_reload=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["link"] = lambda name: quote(name.encode("utf-8", "surrogateescape"))
-    environment.filters["duration"] = duration
-    return environment
-
-
 def shares(seconds: dict[str, float]) -> list[tuple[str, float, float]]:
     """(stage, seconds, percent of all stages' seconds); empty where nothing was timed."""
     total = sum(seconds.values())
     return [(stage, spent, 100 * spent / total) for stage, spent in seconds.items()] if total > 0 else []
-
-
-def duration(seconds: float) -> str:
-    """`0.8 s`, `2 min 5 s`, `1 h 2 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _cards(data: ReportData) -> Iterator[dict[str, Any]]:
-    """Previews with a colour per proposal: hues a golden angle apart, so that neighbours in rank differ."""
-    for shown in data.previews:
-        shapes = [
-            {**shape, "hue": round(210 + i * 137.508) % 360, "rank": i + 1}
-            for i, shape in enumerate(shown["shapes"])
-        ]
-        yield {**shown, "shapes": shapes, "best": shapes[0]["score"] if shapes else 0.0}

@@ -38,7 +38,7 @@ def preview(image: RGB, proposals: Sequence[Proposal], max_side: int = MAX_SIDE)
         "height": height,
         "w": size[0],
         "h": size[1],
-        "jpeg": _jpeg(np.asarray(small, dtype=np.uint8)),
+        "jpeg": jpeg(np.asarray(small, dtype=np.uint8)),
         "shapes": [_shape(proposal, size) for proposal in proposals],
     }
 
@@ -75,7 +75,8 @@ def _ring(points: np.ndarray[Any, Any]) -> str:
     return "M" + "L".join(f"{x:g} {y:g}" for x, y in xy.tolist()) + "Z"
 
 
-def _jpeg(image: RGB) -> str:
+def jpeg(image: RGB) -> str:
+    """(H, W, 3) uint8 → a JPEG in base64."""
     done, data = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     )

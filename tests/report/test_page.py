@@ -11,8 +11,9 @@ import pytest
 from skimage import data as samples
 
 from labeler_backend.batch.types import Failure, Job, Summary
-from labeler_backend.report.page import MAX_FAILURES, ReportData, duration, shares, write_report
+from labeler_backend.report.page import MAX_FAILURES, ReportData, shares, write_report
 from labeler_backend.report.preview import preview
+from labeler_backend.report.rendering import duration
 from tests.batch.fakes import OtsuProposer
 
 NAME = 'a folder/<script>alert("x")</script> ünï #1 100%.jpg'
