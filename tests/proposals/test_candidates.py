@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as arrays
 
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.labeler import Labeler
-from labeler_backend.proposals.candidates import MASS, Candidates, from_tree, gather, mass_mask
+from labeler_backend.proposals.candidates import FIGURE, MASS, Candidates, from_tree, gather, mass_mask
+from labeler_backend.proposals.grouping import parts
 from labeler_backend.proposals.roles import HeadRoles, figure_map
 from tests.proposals.conftest import Real
 from tests.proposals.made import attention_on, features_of, square, tokens_of
@@ -54,7 +55,7 @@ def check(found: Candidates, patches: int) -> None:
     assert (sizes > 0).all()
     assert (sizes < patches).all()
     assert len(np.unique(found.masks, axis=0)) == len(found.masks)
-    assert set(found.sources) <= {"tree", "spectral", "attention"}
+    assert set(found.sources) <= {"tree", "spectral", "attention", FIGURE}
 
 
 def candidates(tokens: FloatArray, attention: list[FloatArray] | None = None) -> Candidates:
@@ -101,4 +102,6 @@ def test_candidates_of_photos(photos: dict[str, Real], labeler: Labeler, name: s
     patches = features.grid[0] * features.grid[1]
     check(found, patches)
     assert len(found.masks) > patches / 2  # the tree alone has about as many
-    assert set(found.sources) == {"tree", "spectral", "attention"}
+    assert set(found.sources) == {"tree", "spectral", "attention", FIGURE}
+    several = [mask for mask, source in zip(found.masks, found.sources, strict=True) if source == FIGURE]
+    assert all(len(list(parts(mask.reshape(features.grid), 1))) > 1 for mask in several)

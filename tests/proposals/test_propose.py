@@ -29,7 +29,7 @@ def check(found: list[Proposal], size: tuple[int, int], settings: ProposalSettin
         assert tuple(proposal.rle["size"]) == size
         assert 0 < proposal.area < size[0] * size[1]
         assert proposal.mask.shape == size
-        assert proposal.source in {"tree", "spectral", "attention", "components"}
+        assert proposal.source in {"tree", "spectral", "attention", "figure", "components"}
         json.dumps(proposal.rle)
     pairs = iou_matrix([p.rle for p in found], [p.rle for p in found])
     assert (pairs - 2 * np.eye(len(found)) <= settings.mask_overlap).all()
@@ -132,10 +132,12 @@ def picture_of(size: tuple[int, int], kind: str) -> RGB:
     ],
 )
 def test_pictures_in_which_nothing_is(labeler: Labeler, size: tuple[int, int], kind: str) -> None:
-    small = replace(labeler, size=322)
-    found = small.masks(picture_of(size, kind))
-    check(found, size, ProposalSettings())
+    image, all_of_them = picture_of(size, kind), ProposalSettings(min_score=0)
+    found = replace(labeler, size=322, settings=all_of_them).masks(image)
+    check(found, size, all_of_them)
     assert max((p.score for p in found), default=0) < 0.25  # photos' first proposals are above 0.4
+    if kind != "noise":
+        assert replace(labeler, size=322).masks(image) == []
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (1, 2), (2, 2), (2, 3), (1, 30), (3, 3)], ids=str)
