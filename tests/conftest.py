@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # before anything imports huggingface_hub: tests take dinov2-small from pip and nothing from the hub
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -14,6 +15,9 @@ import skimage.data
 
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.weights import WeightsLocation, fetch
+from labeler_backend.labeler import Labeler
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "images"
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +30,12 @@ def dinov2_small() -> WeightsLocation:
 def encoder(dinov2_small: WeightsLocation) -> Encoder:
     """Real dinov2-small on the CPU in fp32."""
     return Encoder.load("dinov2-small", device="cpu", dtype="fp32", offline=True)
+
+
+@pytest.fixture(scope="session")
+def labeler(dinov2_small: WeightsLocation) -> Labeler:
+    """The product as it is by default, but in fp32 on the CPU: the same on every machine."""
+    return Labeler.load("dinov2-small", device="cpu", dtype="fp32")
 
 
 @pytest.fixture(scope="session")
