@@ -66,6 +66,12 @@ def test_a_disc(y: float, x: float, radius: float, noise: float, hard: bool) -> 
     assert iou(refined(painted(truth, noise), soft), truth) >= 0.95
 
 
+def test_colours_correct_a_map_half_a_patch_off() -> None:
+    size, grid = (18 * PATCH, 24 * PATCH), (18, 24)
+    truth, seen = disc(size, 125, 150, 24), disc(size, 125, 150 + PATCH // 2, 24)
+    assert iou(refined(painted(truth, 8), covered(seen, grid)), truth) > 0.97  # 0.89 by edges alone
+
+
 def test_where_two_objects_are_alike_only_the_meant_one_is_taken() -> None:
     size, grid = (18 * PATCH, 24 * PATCH), (18, 24)
     one, other = disc(size, 100, 80, 50), disc(size, 140, 250, 50)

@@ -36,6 +36,12 @@ def test_a_border_patch_is_as_far_in_as_its_token_says(share: float) -> None:
     assert soft[3, 6] == pytest.approx((lean + 1) / 2, abs=0.06)
 
 
+def test_what_is_well_inside_stays_inside_whatever_its_token_says() -> None:
+    labels = MASK.astype(int)
+    labels[6, 6] = 0  # looks like the ground
+    assert soften(MASK, unit_tokens(tokens_of(labels)))[6, 6] == pytest.approx(CERTAIN)
+
+
 @pytest.mark.parametrize(
     "mask",
     [

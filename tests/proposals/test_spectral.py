@@ -62,6 +62,11 @@ def cosines(found: FloatArray, exact: npt.NDArray[np.float64]) -> npt.NDArray[np
     return np.asarray(np.abs((flat * exact).sum(axis=1)) / lengths)
 
 
+def test_it_solves_the_published_problem_where_degrees_differ() -> None:
+    tokens = tokens_of(square(GRID, 3, 4, 4), noise=0.25)
+    assert cosines(normalized_cut(tokens, vectors=1).vectors, dense(tokens, 1)) > 0.9999
+
+
 @pytest.mark.weights
 @pytest.mark.parametrize("name", ["astronaut", "cat", "coffee", "coins"])
 def test_it_solves_the_published_problem(photos: dict[str, Real], name: str) -> None:

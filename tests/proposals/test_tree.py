@@ -74,6 +74,24 @@ def test_regions_that_do_not_touch_stay_apart() -> None:
     assert both not in {frozenset(tree.members(node).tolist()) for node in range(len(tree.count))}
 
 
+@pytest.mark.parametrize(
+    ("right", "joins"),
+    [
+        pytest.param(0.35, "left", id="left-though-one-of-its-neighbours-is-farther"),
+        pytest.param(0.25, "right", id="right-though-one-of-the-left-neighbours-is-nearer"),
+    ],
+)
+def test_the_average_over_touching_patches_decides(right: float, joins: str) -> None:
+    """Three columns of two: the left one's patches are 0.2 and 0.4 from the middle, the right one's alike."""
+    cosines = np.array([[0.8, 1, 1 - right], [0.6, 1, 1 - right]])
+    sines = np.sqrt(1 - cosines**2) * [1, 0, -1]
+    tree = region_tree(np.dstack([cosines, sines]).astype(np.float32))
+    columns = {"left": {0, 3}, "middle": {1, 4}, "right": {2, 5}}
+    pairs = [set(tree.members(node)) for node in (6, 7, 8)]
+    assert all(column in pairs for column in columns.values())
+    assert set(tree.members(9)) == columns["middle"] | columns[joins]
+
+
 @pytest.mark.weights
 def test_a_photo(photos: dict[str, Real]) -> None:
     unit = photos["cat"].unit
