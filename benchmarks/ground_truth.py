@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from pycocotools.coco import COCO
 
 BoolMask = npt.NDArray[np.bool_]
@@ -53,9 +53,10 @@ def samples(data: Path, frames: int = 2) -> Iterator[Sample]:
 
 def label_objects(path: Path) -> list[BoolMask]:
     """Objects of one label PNG."""
-    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if labels is None:
-        raise SystemExit(f"{path}: cannot be read as a label image.")
+    try:
+        labels = np.asarray(Image.open(path))  # of a palette PNG the indices, which cv2 would turn into colours
+    except OSError as error:
+        raise SystemExit(f"{path}: cannot be read as a label image ({error}).") from error
     if labels.dtype == np.uint8:
         labels = (labels > 0).astype(np.uint16)
     return [labels == k for k in np.unique(labels) if k]

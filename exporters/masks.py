@@ -13,6 +13,7 @@ from labeler_backend.files import write_bytes
 from labeler_backend.proposals.types import Proposal
 
 _MAX_INSTANCES = np.iinfo(np.uint16).max
+_PNG = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)  # ids come in runs
 
 
 def instance_map(proposals: Sequence[Proposal], shape: tuple[int, int]) -> npt.NDArray[np.uint16]:
@@ -30,7 +31,7 @@ def instance_map(proposals: Sequence[Proposal], shape: tuple[int, int]) -> npt.N
     for number, proposal in reversed(list(enumerate(ranked, 1))):
         if tuple(proposal.rle["size"]) != tuple(shape):
             raise ValueError(f"mask of size {proposal.rle['size']} for an image of {list(shape)}")
-        ids[proposal.mask] = number
+        np.copyto(ids, np.uint16(number), where=proposal.mask)
     return ids
 
 
@@ -41,5 +42,5 @@ def write_instance_png(path: Path, proposals: Sequence[Proposal], shape: tuple[i
         ValueError: as `instance_map`.
         OSError: the folder cannot be written, or the disk is full. Nothing is left behind then.
     """
-    _, png = cv2.imencode(".png", instance_map(proposals, shape))
+    _, png = cv2.imencode(".png", instance_map(proposals, shape), _PNG)
     write_bytes(path, png.tobytes())

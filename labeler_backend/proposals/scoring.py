@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,6 +12,8 @@ from labeler_backend.backbone.features import FloatArray
 from labeler_backend.proposals.grouping import unit_tokens
 from labeler_backend.proposals.roles import border
 
+RINGED = 300
+"""So many masks by each score are compared with their ring; the others count as having no edge."""
 RING = 2
 """Width in patches of the surroundings a mask is compared with."""
 
@@ -50,18 +52,28 @@ def measure(masks: npt.NDArray[np.bool_], unit: FloatArray, figure: FloatArray) 
     count, patches = inside.sum(axis=1), np.float32(figure.size)
     total = inside @ tokens
     mean, rest = unit_tokens(total), unit_tokens(tokens.sum(axis=0) - total)
-    ring = unit_tokens(_rings(masks, grid) @ tokens)
     level = figure.ravel() / max(float(figure.std()), 1e-6)
     attended = inside @ level
     edge = border(grid).ravel()
-    return Evidence(
+    evidence = Evidence(
         size=count / patches,
         contrast=1 - (mean * rest).sum(axis=1),
-        edge=1 - (mean * ring).sum(axis=1),
+        edge=np.ones_like(count),
         coherence=(total**2).sum(axis=1) / count**2,
         attention=attended / count - (level.sum() - attended) / np.maximum(patches - count, 1),
         inner=1 - (inside @ edge.astype(np.float32)) / edge.sum(),
     )
+    near = _promising(evidence)
+    ring = unit_tokens(_rings(masks[near], grid) @ tokens)
+    against = np.zeros_like(count)
+    against[near] = 1 - (mean[near] * ring).sum(axis=1)
+    return replace(evidence, edge=against)
+
+
+def _promising(evidence: Evidence) -> npt.NDArray[np.int64]:
+    """The masks that are the best by either score if all had the clearest edge; rings are what costs."""
+    best = (np.argsort(-score(evidence), kind="stable")[:RINGED] for score in (object_score, figure_score))
+    return np.asarray(np.unique(np.concatenate(list(best))), np.int64)
 
 
 def _rings(masks: npt.NDArray[np.bool_], grid: tuple[int, int], at_once: int = 512) -> FloatArray:

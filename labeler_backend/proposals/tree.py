@@ -34,7 +34,8 @@ class RegionTree:
 
 
 def region_tree(unit: FloatArray) -> RegionTree:
-    """Average-linkage clustering by cosine distance, where only touching regions may merge.
+    """Clustering by cosine distance, where only touching regions may merge: those whose touching patches are
+    on average the most alike come first.
 
     An object is a node somewhere: its patches are more like one another than like what lies around it,
     whatever its size. (Region trees: Arbeláez et al., TPAMI 2011; hierarchical merging of self-supervised
