@@ -54,7 +54,9 @@ def samples(data: Path, frames: int = 2) -> Iterator[Sample]:
 def label_objects(path: Path) -> list[BoolMask]:
     """Objects of one label PNG."""
     try:
-        labels = np.asarray(Image.open(path))  # of a palette PNG the indices, which cv2 would turn into colours
+        labels = np.asarray(
+            Image.open(path)
+        )  # of a palette PNG the indices, which cv2 would turn into colours
     except OSError as error:
         raise SystemExit(f"{path}: cannot be read as a label image ({error}).") from error
     if labels.dtype == np.uint8:
