@@ -10,7 +10,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraint
 INSTALL_INPUTS = pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format docs pictures clean distclean
+.PHONY: help venv demo test ray lint format docs pictures clean distclean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -39,6 +39,10 @@ $(VENV)/.test: $(VENV)/.created $(INSTALL_INPUTS)
 	$(INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/.base
 
+$(VENV)/.ray: $(VENV)/.test
+	$(INSTALL) -e '.[test,ray]'
+	@touch $@
+
 $(VENV)/.docs: $(VENV)/.created $(INSTALL_INPUTS)
 	$(INSTALL) -e '.[docs]'
 	@touch $@ $(VENV)/.base
@@ -57,6 +61,8 @@ demo: $(VENV)/.base ## masks for the pictures in examples/, into demo/ (OUT=… 
 
 test: lint ## ruff, mypy and all tests; tests that need a GPU skip themselves where there is none
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+ray: $(VENV)/.ray ## add Ray, so that `make test` also tests --engine ray
 
 lint: $(VENV)/.test ## ruff check, ruff format --check, mypy --strict
 	$(BIN)/ruff check .

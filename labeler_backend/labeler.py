@@ -13,7 +13,7 @@ from labeler_backend.backbone.cache import FeatureCache, encode_cached
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import target_size
-from labeler_backend.masks.refine import RGB
+from labeler_backend.media import RGB
 from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSettings, propose
 from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal

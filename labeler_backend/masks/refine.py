@@ -11,8 +11,7 @@ from scipy import ndimage
 
 from labeler_backend.masks.guided import FloatImage, Guide, Window, apply, coefficients, make_guide, with_ones
 from labeler_backend.masks.rle import BoolMask
-
-RGB = npt.NDArray[np.uint8]
+from labeler_backend.media import RGB
 
 GUIDE_PIXELS = 6
 """Guide pixels per patch: fine enough for the edges, small enough to be quick at any image size."""

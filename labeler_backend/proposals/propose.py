@@ -11,7 +11,8 @@ import numpy as np
 from labeler_backend.backbone.features import Features, FloatArray
 from labeler_backend.masks import rle
 from labeler_backend.masks.metrics import iou_matrix
-from labeler_backend.masks.refine import RGB, Canvas, prepare, refine, to_mask
+from labeler_backend.masks.refine import Canvas, prepare, refine, to_mask
+from labeler_backend.media import RGB
 from labeler_backend.proposals.candidates import FIGURE, gather
 from labeler_backend.proposals.components import Component, find_components, objects_are_small
 from labeler_backend.proposals.grouping import unit_tokens

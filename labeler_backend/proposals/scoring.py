@@ -12,7 +12,7 @@ from labeler_backend.backbone.features import FloatArray
 from labeler_backend.proposals.grouping import unit_tokens
 from labeler_backend.proposals.roles import border
 
-RINGED = 300
+RINGED = 600
 """So many masks by each score are compared with their ring; the others count as having no edge."""
 RING = 2
 """Width in patches of the surroundings a mask is compared with."""

@@ -137,7 +137,7 @@ def _draw_outline(part: RGBImage, layer: _Layer, width: int) -> None:
     rings, _ = cv2.findContours(layer.inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     smooth = [_smooth_ring(ring[:, 0].astype(np.int32)) for ring in rings]
     halo = part.copy()
-    # without anti-aliasing, which costs most of an overlay's time and does not show in a half transparent line
+    # not anti-aliased: that costs most of an overlay and does not show in a half transparent line
     cv2.polylines(halo, smooth, True, (20, 20, 20), width + 2, cv2.LINE_8, shift=4)
     cv2.addWeighted(halo, _HALO, part, 1 - _HALO, 0, dst=part)
     cv2.polylines(part, smooth, True, layer.color, width, cv2.LINE_AA, shift=4)
