@@ -91,6 +91,12 @@ def colour_evidence(colours: npt.NDArray[np.int32], soft: FloatImage, clip: floa
     return np.asarray(np.clip(ratio, -clip, clip).astype(np.float32).ravel()[colours], np.float32)
 
 
+def weighed(soft: FloatImage, evidence: FloatImage) -> FloatImage:
+    """A soft map in [0, 1] with log-likelihood ratios added to its log odds."""
+    certain = np.clip(soft, 0.02, 0.98)
+    return np.asarray(1 / (1 + np.exp(-(np.log(certain / (1 - certain)) + evidence))), np.float32)
+
+
 def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     for axis in range(3):
         counts = ndimage.convolve1d(counts, [0.25, 0.5, 0.25], axis=axis, mode="constant")
@@ -114,9 +120,7 @@ def refine(canvas: Canvas, soft: FloatImage) -> tuple[FloatImage, tuple[int, int
     wide = np.asarray(cv2.resize(soft[window], size, interpolation=cv2.INTER_LINEAR), np.float32)
     first = apply(coefficients(canvas.coarse, wide, guided), canvas.coarse.image[guided])
     evidence = colour_evidence(canvas.colours[guided], first)
-    certain = np.clip(first, 0.02, 0.98)
-    mixed = 1 / (1 + np.exp(-(np.log(certain / (1 - certain)) + COLOUR_WEIGHT * evidence)))
-    model = coefficients(canvas.fine, mixed.astype(np.float32), guided)
+    model = coefficients(canvas.fine, weighed(first, COLOUR_WEIGHT * evidence), guided)
     y0, y1, x0, x1 = _picture_window(window, canvas)
     return apply(model, canvas.picture[y0:y1, x0:x1]), (y0, x0)
 

@@ -19,7 +19,7 @@ from skimage.segmentation import watershed
 
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.masks.guided import FloatImage, apply, coefficients, make_guide, with_ones
-from labeler_backend.masks.refine import colour_bins, colour_evidence
+from labeler_backend.masks.refine import colour_bins, colour_evidence, weighed
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
 from labeler_backend.proposals.grouping import spherical_kmeans, unit_tokens
@@ -84,15 +84,13 @@ def find_components(image: RGB, unit: FloatArray) -> tuple[list[Component], tupl
     picture = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     guide = make_guide(with_ones(picture), radius=8)
     colours = colour_bins(picture)
+    whole = (slice(0, size[1]), slice(0, size[0]))
     found: list[Component] = []
     for group in _group_maps(unit):
         soft = cv2.resize(group, size, interpolation=cv2.INTER_LINEAR)
-        whole = (slice(0, size[1]), slice(0, size[0]))
         pixels = apply(coefficients(guide, np.asarray(soft, np.float32), whole), guide.image)
-        certain = np.clip(pixels, 0.02, 0.98)
-        evidence = colour_evidence(colours, certain, clip=3.0)
-        mixed = 1 / (1 + np.exp(-(np.log(certain / (1 - certain)) + evidence)))
-        pixels = apply(coefficients(guide, mixed.astype(np.float32), whole), guide.image)
+        evidence = colour_evidence(colours, np.clip(pixels, 0.02, 0.98), clip=3.0)
+        pixels = apply(coefficients(guide, weighed(pixels, evidence), whole), guide.image)
         mask = pixels > 0.5
         if 0 < mask.mean() < 0.7:
             whole_blobs = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]

@@ -100,7 +100,7 @@ def _regions(
     ranked = [i for i in ranked if i == first or not several[i]]
     small = objects_are_small(evidence, [i for i in ranked if i != first][:JUDGED], figure.size)
     canvas = prepare(image, features.grid)
-    top = float(max(single[i] for i in ranked))
+    top = float(max((single[i] for i in ranked), default=0.0))
 
     def refined() -> Iterator[Proposal]:
         for index in ranked:
