@@ -1,0 +1,1 @@
+"""The ML backend: the HTTP app, the protocol's models, the queue before the model, the status page."""

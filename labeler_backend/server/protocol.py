@@ -1,0 +1,163 @@
+"""What Label Studio 1.23 sends to an ML backend and what it expects back, as pydantic models.
+
+Extra fields are let through: Label Studio sends far more than is used here, and adds to it with each version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class SetupRequest(_Lenient):
+    """POST /setup: sent when the backend is connected and before each batch."""
+
+    project: str = ""
+    label_config: str = Field("", alias="schema")
+    hostname: str = ""
+    access_token: str = ""
+    extra_params: dict[str, Any] | str | None = None
+
+
+class SetupResponse(BaseModel):
+    """The version that Label Studio compares with those of stored predictions."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    model_version: str
+
+
+class Params(_Lenient):
+    """Of /predict; `context` is there when somebody clicked."""
+
+    context: dict[str, Any] | None = None
+    login: str | None = None
+    password: str | None = None
+
+
+class PredictRequest(_Lenient):
+    """POST /predict. Tasks are checked one by one: a wrong one must not cost the others their answer."""
+
+    tasks: list[Any]
+    project: str = ""
+    label_config: str
+    params: Params | None = None
+
+
+class Prediction(BaseModel):
+    """One answer; `result` holds regions."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    result: list[dict[str, Any]]
+    score: float = Field(0.0, ge=0, le=1)
+    model_version: str
+
+
+Element = Prediction | list[Prediction]
+"""A task's answer. An empty list saves nothing, so that Label Studio asks again; a `Prediction` with an empty
+result is saved and the task is not asked for again under that version."""
+
+
+class PredictResponse(BaseModel):
+    """Exactly one element per task, in their order."""
+
+    results: list[Element]
+
+
+class WebhookEvent(BaseModel):
+    """POST /webhook: `action` and, depending on it, annotations, tasks and the project."""
+
+    model_config = ConfigDict(extra="allow")
+    action: str
+
+
+class Health(BaseModel):
+    """GET /health."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    status: str = "UP"
+    model_class: str = "EmergentLabeler"
+
+
+class Versions(BaseModel):
+    """GET and POST /versions."""
+
+    versions: list[str]
+
+
+class Failure(BaseModel):
+    """Something that went wrong with one task, for the status page."""
+
+    at: float = Field(description="Unix time in seconds.")
+    project: str
+    task: int | None
+    link: str | None = Field(description="The task in Label Studio.")
+    reason: str = Field(description="One sentence: what, where, the mend.")
+    final: bool = Field(description="Whether trying again is pointless.")
+
+
+class ModelStatus(BaseModel):
+    """The model and where it runs; `device`, `dtype` and `key` are null until it is loaded."""
+
+    name: str
+    version: str
+    state: str = Field(description="`waiting`, `loading`, `ready` or `failed`.")
+    problem: str | None
+    device: str | None
+    dtype: str | None
+    key: str | None
+    size: int = Field(description="Long side in pixels of what the model sees.")
+
+
+class QueueStatus(BaseModel):
+    """What waits for the model, by urgency, and what was done since the start."""
+
+    clicks: int
+    opened: int
+    batch: int
+    warming: int
+    running: int
+    capacity: int
+    done: int
+    images_per_second: float = Field(description="Over the last minute.")
+
+
+class CacheStatus(BaseModel):
+    """One cache on disk and how often it had what was asked for since the start."""
+
+    name: str
+    bytes: int
+    max_bytes: int
+    hits: int
+    misses: int
+
+
+class ProjectStatus(BaseModel):
+    """One project, and what became of the proposals sent to it."""
+
+    id: str
+    title: str | None
+    link: str | None
+    notes: list[str] = Field(description="What in its labelling config cannot be answered, and why.")
+    predicted_tasks: int
+    annotated_tasks: int
+    accepted: int = Field(description="Proposals submitted as they were.")
+    edited: int = Field(description="Proposals whose shape or label was changed.")
+    rejected: int = Field(description="Proposals deleted.")
+    drawn: int = Field(description="Regions that no proposal had.")
+
+
+class StatusReport(BaseModel):
+    """GET /status.json, and what /status shows."""
+
+    product_version: str
+    started_at: float
+    model: ModelStatus
+    queue: QueueStatus
+    caches: list[CacheStatus]
+    projects: list[ProjectStatus]
+    failures: list[Failure] = Field(description="The last ones, newest first.")
