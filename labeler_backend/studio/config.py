@@ -140,7 +140,7 @@ def read_config(xml: str, extra_params: Mapping[str, Any] | str | None = None) -
     The tag that answers on a picture: one that says `model_answer="true"`; else the first of PolygonLabels,
     BrushLabels, BitmaskLabels and RectangleLabels in document order that does not say `smart="true"`; else
     the first. Its label: the only one; else the one whose `predicted_values` holds `object` or `*`; else the
-    first, as a guess. `model_score_threshold`, `model_max_proposals` and `model_max_points` on the tag tune it.
+    first, as a guess. The tag's `model_score_threshold`, `model_max_proposals`, `model_max_points` tune it.
 
     Args:
         xml: the config.
