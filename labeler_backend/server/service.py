@@ -112,7 +112,7 @@ class Service:
         self._titles: dict[str, str] = {}
         self._warming: dict[str, set[asyncio.Task[Element]]] = {}
         self._finished: deque[float] = deque(maxlen=10_000)
-        self._done = 0
+        self._done = self._failed_count = 0
 
     async def start(self) -> None:
         """Begins to load the model, so that the first request need not."""
@@ -190,15 +190,17 @@ class Service:
         self, jobs: Sequence[asyncio.Task[Element]], seconds: float, hung_up: Callable[[], Awaitable[bool]]
     ) -> None:
         """Returns when all jobs are done, the time is over, nobody waits any more, or the server stops."""
-        everything = asyncio.gather(*jobs, return_exceptions=True)
+        if not jobs:
+            return
+        everything = asyncio.create_task(asyncio.wait(jobs))
         stopping = asyncio.create_task(self._stopping.wait())
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self._stopping.is_set():
-            await asyncio.wait(
-                {everything, stopping}, timeout=min(left, _LOOKING), return_when=asyncio.FIRST_COMPLETED
-            )
+            ends: set[asyncio.Task[Any]] = {everything, stopping}
+            await asyncio.wait(ends, timeout=min(left, _LOOKING), return_when=asyncio.FIRST_COMPLETED)
             if everything.done() or await hung_up():
                 break
+        everything.cancel()
         stopping.cancel()
 
     def _warm(self, project: str, jobs: Sequence[asyncio.Task[Element]]) -> None:
@@ -310,6 +312,7 @@ class Service:
         reason = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, LabelerError):
             reason = f"This is a mistake in the program ({type(error).__name__}: {reason}): please report it."
+        self._failed_count += 1
         self._failures.appendleft(
             Failure(
                 at=time.time(),
@@ -372,6 +375,7 @@ class Service:
             running=self._proposing.pool.running,
             capacity=self._proposing.pool.capacity,
             done=self._done,
+            failed=self._failed_count,
             images_per_second=sum(at > since for at in list(self._finished)) / _RATE_WINDOW,
         )
 
