@@ -68,6 +68,9 @@ class Server(ThreadingHTTPServer):
         self.routes: dict[str, Route] = {}
         self.seen: list[Seen] = []
 
+    def handle_error(self, *_: object) -> None:
+        """A client that hung up is nothing to print."""
+
     @property
     def url(self) -> str:
         host = self.server_address[0]
