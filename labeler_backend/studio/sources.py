@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,10 @@ def _own(rest: str, access: Access, policy: MediaPolicy, name: str) -> Source:
     url = parse_http(str(base).rstrip("/") + rest, name)
     if rest.startswith("/data/local-files"):
         wanted = parse_qs(rest.partition("?")[2], keep_blank_values=True).get("d", [""])[-1]
+        if posixpath.normpath(wanted).startswith("../"):  # to which Label Studio says 500: never a file
+            raise MediaError(
+                f"{name} leads out of Label Studio's folder: correct it in the task.", final=True
+            )
         path = _below(wanted.lstrip("/"), policy.media_roots)
         if wanted and path is not None:
             return Local(path)

@@ -136,13 +136,16 @@ class TestForms:
         assert studio.seen == []
         assert content(make().fetch(url, access)) == b"served"
 
-    def test_local_files_outside_are_for_label_studio_to_refuse(
+    def test_local_files_through_a_link_outside_are_for_label_studio_to_judge(
         self, make: Make, studio: Server, access: Access, tmp_path: Path
     ) -> None:
-        error = fails(make(media_roots=(tmp_path,)), "/data/local-files/?d=../../etc/passwd", access)
+        (tmp_path / "root").mkdir()
+        (tmp_path / "secret.png").write_bytes(b"secret")
+        (tmp_path / "root" / "link.png").symlink_to(tmp_path / "secret.png")
+        error = fails(make(media_roots=(tmp_path / "root",)), "/data/local-files/?d=link.png", access)
         assert error.final
         assert "404" in str(error)
-        assert studio.seen[0].path == "/data/local-files/?d=../../etc/passwd"
+        assert studio.seen[0].path == "/data/local-files/?d=link.png"
 
     def test_local_files_are_capped_and_may_be_unreadable(
         self, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
