@@ -19,8 +19,9 @@ from labeler_backend.studio.connections import (
 )
 from labeler_backend.studio.media_cache import Validators
 from labeler_backend.studio.media_types import MediaError, MediaPolicy
-from labeler_backend.studio.sources import Remote, origin, parse_http, too_large
+from labeler_backend.studio.sources import Remote, too_large
 from labeler_backend.studio.tokens import SETTING as TOKEN_SETTING
+from labeler_backend.studio.urls import origin, parse_http
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})

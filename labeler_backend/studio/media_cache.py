@@ -128,7 +128,8 @@ class MediaCache:
         path = self.bodies.adopt(file, sha256) if size <= cap else None
         if path is None or not path.is_file():
             raise MediaError(
-                f"{name} does not fit into the media cache of {cap / 1e6:g} MB: enlarge it.", final=False
+                f"{name} does not fit into the media cache ({cap / 1e6:g} MB): raise LABELER_MEDIA_CACHE_GB.",
+                final=False,
             )
         return Kept(path, sha256, validators)
 

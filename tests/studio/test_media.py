@@ -402,6 +402,7 @@ class TestCaps:
             assert time.monotonic() - started < 2
         assert error.final
         assert "100 MB" in str(error)
+        assert "LABELER_MEDIA_MAX_MB" in str(error)
 
     @pytest.mark.parametrize(
         "head",
@@ -678,7 +679,7 @@ class TestCache:
     def test_larger_than_the_cache(self, make: Make, studio: Server, access: Access, tmp_path: Path) -> None:
         error = fails(make(max_cache=100), UPLOAD, access)
         assert not error.final
-        assert "cache" in str(error)
+        assert "LABELER_MEDIA_CACHE_GB" in str(error)
         assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
     @pytest.mark.parametrize("url", [UPLOAD, "data:,x"])
