@@ -62,7 +62,9 @@ class Settings(BaseSettings):
 
 def _parts(value: Any) -> Any:
     """`a, b` → (`a`, `b`)."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
 
 
 def _folder(path: Path) -> Path:
@@ -192,5 +194,7 @@ def _sentence(error: ValidationError, flags: dict[str, Any]) -> str:
         given = f"--{name.replace('_', '-')} {flags[name]}"
     else:
         variable = name if name.isupper() else f"LABELER_{name.upper()}"
-        given = variable if "URL" in variable else f"{variable}={first['input']!r}"  # a URL may hold a password
+        given = (
+            variable if "URL" in variable else f"{variable}={first['input']!r}"
+        )  # a URL may hold a password
     return f"{given} cannot be used: {why}."

@@ -10,7 +10,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from labeler_backend.server.auth import OPEN
-from labeler_backend.server.protocol import PredictRequest, PredictResponse, Problem, SetupRequest, WebhookEvent
+from labeler_backend.server.protocol import (
+    PredictRequest,
+    PredictResponse,
+    Problem,
+    SetupRequest,
+    WebhookEvent,
+)
 
 TITLE = "Emergent Labeler"
 DESCRIPTION = """

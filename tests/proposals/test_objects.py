@@ -56,11 +56,17 @@ WHOLE = proposal(0.8, LARGE)
     [
         pytest.param([WHOLE, proposal(0.7, (0, 0, 20, 20))], {}, [1600], id="no-part-of-what-is-shown"),
         pytest.param([WHOLE, proposal(0.7, SMALL)], {}, [1600, 400], id="another-object"),
-        pytest.param([proposal(0.8, SMALL), proposal(0.7, (50, 50, 100, 100))], {}, [400, 2500], id="around-it"),
+        pytest.param(
+            [proposal(0.8, SMALL), proposal(0.7, (50, 50, 100, 100))], {}, [400, 2500], id="around-it"
+        ),
         pytest.param([WHOLE, proposal(0.39, SMALL)], {}, [1600], id="far-less-likely"),
         pytest.param([WHOLE, proposal(0.39, SMALL)], {"relative": 0.0}, [1600, 400], id="unless-asked"),
-        pytest.param([WHOLE, proposal(0.7, (0, 0, 20, 20))], {"overlap": 1.0}, [1600, 400], id="nested-if-asked"),
-        pytest.param([proposal(0.8, LARGE, SMALL), proposal(0.7, SMALL)], {}, [1600, 400], id="figure-of-two"),
+        pytest.param(
+            [WHOLE, proposal(0.7, (0, 0, 20, 20))], {"overlap": 1.0}, [1600, 400], id="nested-if-asked"
+        ),
+        pytest.param(
+            [proposal(0.8, LARGE, SMALL), proposal(0.7, SMALL)], {}, [1600, 400], id="figure-of-two"
+        ),
         pytest.param([], {}, [], id="nothing"),
     ],
 )
