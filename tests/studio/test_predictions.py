@@ -97,6 +97,20 @@ def test_nothing_found_is_an_empty_answer(proposals: list[Proposal]) -> None:
     assert (answer.result, answer.score, answer.model_version) == ([], 0.0, "v1")
 
 
+def test_a_region_that_label_studio_would_refuse_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    validate = LabelingConfig.validate
+
+    def refuse_weak(config: LabelingConfig, answer: dict[str, Any]) -> list[str]:
+        weak = any(region["score"] < 0.5 for region in answer["result"])
+        return ["refused"] if weak else validate(config, answer)
+
+    monkeypatch.setattr(LabelingConfig, "validate", refuse_weak)
+    answer = prediction(
+        1, config_of(control("BrushLabels")), {"image": [page(found(LARGE), found(SMALL, 0.4))]}, "v1"
+    )
+    assert [r["score"] for r in answer.result] == [0.8]
+
+
 def test_ids_are_unique_and_stable() -> None:
     config = config_of(POLYGONS)
     proposals = [found(LARGE, 0.9), found(ring(), 0.6), found(SMALL, 0.3)]

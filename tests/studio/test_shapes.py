@@ -51,7 +51,7 @@ def test_holes_keep_the_area_true(mask: BoolMask, share: float, holes: int) -> N
         radius = share * math.sqrt(len(y) / math.pi) / holes / 2
         pierced &= ~ellipse(mask.shape, (float(x[at]), float(y[at])), (radius, radius))
     drawn = back(polygon_values(pierced, 80), mask.shape)
-    assert drawn.sum() == pytest.approx(pierced.sum(), rel=0.02, abs=12)
+    assert drawn.sum() == pytest.approx(pierced.sum(), rel=0.02, abs=30)
     assert iou(drawn, pierced) > 0.93
 
 
