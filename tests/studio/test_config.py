@@ -288,7 +288,7 @@ def test_pages(image: str, data: dict[str, Any], expected: list[str]) -> None:
         pytest.param({"pages": "  "}, "holds a blank text", id="blank"),
         pytest.param({"pages": []}, "holds nothing", id="no page"),
         pytest.param({"pages": ["/a.jpg", {"url": "/b.jpg"}]}, "holds an object", id="objects"),
-        pytest.param({"pages": 7}, "holds a int", id="a number"),
+        pytest.param({"pages": 7}, "holds a number", id="a number"),
         pytest.param([], "a list instead of an object", id="no object"),
         pytest.param(None, "nothing instead of an object", id="nothing"),
     ],
