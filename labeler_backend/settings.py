@@ -112,8 +112,8 @@ class ServerSettings(Settings):
         media_cache_gb: the most the fetched pictures may take on disk, in GB (10⁹ bytes).
         max_pixels: pictures with more are refused before they are decoded.
         body_max_mb: the most a request of /predict or /webhook may have, in MB.
-        label_studio_url: `LABEL_STUDIO_URL`; where Label Studio is reached from here, if not under the address
-            that it sends itself.
+        label_studio_url: `LABEL_STUDIO_URL`; where Label Studio is reached from here, if not under the
+            address that it sends itself.
         label_studio_api_key: `LABEL_STUDIO_API_KEY`; a token of it, if not the one that it sends itself.
     """
 
@@ -144,7 +144,8 @@ class ServerSettings(Settings):
         if (user is None) != (password is None):
             given, missing = ("USER", "PASS") if password is None else ("PASS", "USER")
             raise ValueError(
-                f"LABELER_BASIC_AUTH_{given} is set and LABELER_BASIC_AUTH_{missing} is not: set both, or neither"
+                f"LABELER_BASIC_AUTH_{given} is set but LABELER_BASIC_AUTH_{missing} is not: set both, "
+                "or neither"
             )
         if user is not None and ":" in user:
             raise ValueError("LABELER_BASIC_AUTH_USER must not contain a colon: HTTP cannot carry it")
