@@ -58,7 +58,9 @@ def test_a_box_is_that_of_the_mask() -> None:
 
 
 def test_weak_and_surplus_proposals_are_left_out() -> None:
-    tuned = control("BrushLabels", attributes='model_max_proposals="2" model_score_threshold="0.3" model_overlap="1"')
+    tuned = control(
+        "BrushLabels", attributes='model_max_proposals="2" model_score_threshold="0.3" model_overlap="1"'
+    )
     many = [found(ellipse(radii=(10 + n, 10)), score) for n, score in enumerate((0.2, 0.5, 0.9, 0.7))]
     assert [r["score"] for r in predicted(config_of(tuned), *many).result] == [0.9, 0.7]
 
