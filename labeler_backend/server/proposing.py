@@ -53,12 +53,12 @@ class Proposing:
         problem: why it failed, one sentence.
     """
 
-    def __init__(self, load: Callable[[], Labeler], store: Store, *, threads: int | None, capacity: int) -> None:
-        """`load` makes the model; `store` keeps proposals; None threads = what suits the device's machine."""
+    def __init__(self, load: Callable[[], Labeler], store: Store, *, max_pixels: int, capacity: int) -> None:
+        """`load` makes the model; `store` keeps proposals; images of more than `max_pixels` are refused."""
         self.state = "waiting"
         self.problem: str | None = None
         self.store = store
-        self._load = load
+        self._load, self._max_pixels = load, max_pixels
         self._labeler: Labeler | None = None
         self._next_try = 0.0
         self._loading = threading.Lock()
@@ -66,7 +66,7 @@ class Proposing:
         cores = torch.get_num_threads()
         self.pool = PriorityPool(
             "model",
-            threads=threads or cores,
+            threads=cores,
             express=EXPRESS_THREADS,
             capacity=capacity,
             begin=lambda express: _use_threads(cores if express else 1),
@@ -111,7 +111,7 @@ class Proposing:
         if known is not None and (seen := _from_json(known)) is not None:
             return seen
         try:
-            image = decode(media.path)
+            image = decode(media.path, max_pixels=self._max_pixels)
         except InputError as error:  # what it is called here says nothing to the reader
             raise InputError(str(error).replace(str(media.path), media.name)) from error
         features = labeler.encode([image])[0]

@@ -10,6 +10,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 
+def project_id(value: object) -> str:
+    """The project's number, from what a request or an event names it by; empty where there is none.
+
+    /setup and /predict say `1.1795428142` (number and time of creation), webhooks `{"id": 1, …}` or 1.
+    """
+    if isinstance(value, dict):
+        return project_id(value.get("id"))
+    return str(value).partition(".")[0] if isinstance(value, str | int) else ""
+
+
 class _Lenient(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
@@ -123,6 +133,7 @@ class QueueStatus(BaseModel):
     running: int
     capacity: int
     done: int
+    failed: int = Field(0, description="Tasks that failed since the start.")
     images_per_second: float = Field(description="Over the last minute.")
 
 
@@ -161,3 +172,15 @@ class StatusReport(BaseModel):
     caches: list[CacheStatus]
     projects: list[ProjectStatus]
     failures: list[Failure] = Field(description="The last ones, newest first.")
+
+
+class Noted(BaseModel):
+    """POST /webhook: the event is noted; whatever it asks for is done later."""
+
+    status: str = "ok"
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    detail: str = Field(description="One sentence: what, where, the mend.")

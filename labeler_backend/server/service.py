@@ -104,6 +104,7 @@ class Service:
         self._caches, self._limits = caches, limits
         self._fetching = PriorityPool("fetch", threads=8, express=4, capacity=10 * proposing.pool.capacity)
         self._ledger = ThreadPoolExecutor(1, "ledger")
+        self._stopping = asyncio.Event()
         self._started = time.time()
         self._failures: deque[Failure] = deque(maxlen=_FAILURES)
         self._notes: dict[str, tuple[str, ...]] = {}
@@ -117,7 +118,8 @@ class Service:
         asyncio.get_running_loop().run_in_executor(None, self._preload)
 
     async def stop(self, grace: float) -> None:
-        """Drops what waits, gives what runs `grace` seconds, and writes what is to be written."""
+        """Answers running requests with what is ready, gives running work `grace` seconds, writes what is to be."""
+        self._stopping.set()
         for jobs in self._warming.values():
             _cancel(jobs)
         await asyncio.gather(
@@ -158,7 +160,7 @@ class Service:
             _cancel(self._warming.pop(ask.project, ()))
         jobs = [asyncio.create_task(self._element(ask, task)) for task in request.tasks]
         seconds = self._limits.deadline if ask.urgency == Urgency.BATCH else self._limits.opening
-        await _until(jobs, seconds, hung_up)
+        await self._until(jobs, seconds, hung_up)
         if await hung_up():
             _cancel(jobs)
             return [PENDING] * len(jobs)
@@ -166,9 +168,37 @@ class Service:
         self._warm(ask.project, [job for job in jobs if not job.done()])
         return [job.result() if job.done() and not job.cancelled() else PENDING for job in jobs]
 
-    async def status(self) -> StatusReport:
-        """Everything the status page shows."""
-        return await asyncio.to_thread(self._report)
+    def status(self) -> StatusReport:
+        """Everything the status page shows; to be called in a thread."""
+        return StatusReport(
+            product_version=__version__,
+            started_at=self._started,
+            model=self._model_status(),
+            queue=self._queue_status(),
+            caches=[
+                CacheStatus(
+                    name=name, bytes=store.bytes, max_bytes=store.max_bytes, hits=store.hits, misses=store.misses
+                )
+                for name, store in self._caches.items()
+            ],
+            projects=[self._project_status(name) for name in sorted(self._projects())],
+            failures=list(self._failures),
+        )
+
+    async def _until(
+        self, jobs: Sequence[asyncio.Task[Element]], seconds: float, hung_up: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Returns when all jobs are done, the time is over, nobody waits any more, or the server stops."""
+        everything = asyncio.gather(*jobs, return_exceptions=True)
+        stopping = asyncio.create_task(self._stopping.wait())
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._stopping.is_set():
+            await asyncio.wait(
+                {everything, stopping}, timeout=min(left, _LOOKING), return_when=asyncio.FIRST_COMPLETED
+            )
+            if everything.done() or await hung_up():
+                break
+        stopping.cancel()
 
     def _warm(self, project: str, jobs: Sequence[asyncio.Task[Element]]) -> None:
         """Lets them go on, so that the next request finds their answers."""
@@ -312,22 +342,6 @@ class Service:
         except LabelerError as error:
             logger.error("%s", error)
 
-    def _report(self) -> StatusReport:
-        return StatusReport(
-            product_version=__version__,
-            started_at=self._started,
-            model=self._model_status(),
-            queue=self._queue_status(),
-            caches=[
-                CacheStatus(
-                    name=name, bytes=store.bytes, max_bytes=store.max_bytes, hits=store.hits, misses=store.misses
-                )
-                for name, store in self._caches.items()
-            ],
-            projects=[self._project_status(name) for name in self._acceptance.projects() | self._notes.keys()],
-            failures=list(self._failures),
-        )
-
     def _model_status(self) -> ModelStatus:
         device, dtype, key = self._proposing.facts or (None, None, None)
         return ModelStatus(
@@ -380,18 +394,6 @@ def _identified(task: Any) -> tuple[int, Mapping[str, Any]]:
     if not isinstance(data, dict):
         raise InputError(f"Task {number} came without data: import it again with the image's URL.")
     return number, data
-
-
-async def _until(
-    jobs: Sequence[asyncio.Task[Element]], seconds: float, hung_up: Callable[[], Awaitable[bool]]
-) -> None:
-    """Returns when all jobs are done, the time is over, or nobody waits any more."""
-    everything = asyncio.gather(*jobs, return_exceptions=True)
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0 and not everything.done():
-        await asyncio.wait({everything}, timeout=min(left, _LOOKING))
-        if not everything.done() and await hung_up():
-            return
 
 
 def _cancel(jobs: Iterable[asyncio.Task[Element]]) -> None:
