@@ -58,7 +58,7 @@ def make_service(settings: ServerSettings) -> Service:
         allowed_hosts=settings.allowed_hosts,
         media_roots=settings.media_roots,
         max_bytes=int(settings.media_max_mb * 1e6),
-        timeout=settings.media_timeout,
+        total_timeout=settings.media_timeout,
     )
     secret = settings.label_studio_api_key
     return Service(

@@ -5,6 +5,7 @@ Extra fields are let through: Label Studio sends far more than is used here, and
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +19,22 @@ def project_id(value: object) -> str:
     if isinstance(value, dict):
         return project_id(value.get("id"))
     return str(value).partition(".")[0] if isinstance(value, str | int) else ""
+
+
+def project_uid(project: object) -> str:
+    """`1.1795428142`, as /setup and /predict name it, from a webhook's project; empty where it does not say.
+
+    Made as Label Studio's ml/api_connector.py does: number and time of creation, so that the projects of
+    several Label Studios stay apart.
+    """
+    number = project_id(project)
+    if not number or not isinstance(project, dict):
+        return number
+    try:
+        created = datetime.fromisoformat(str(project.get("created_at")).replace("Z", "+00:00"))
+    except ValueError:
+        return number
+    return f"{number}.{int(created.timestamp())}"
 
 
 class _Lenient(BaseModel):

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from labeler_backend import __version__
@@ -31,6 +31,7 @@ from labeler_backend.server.protocol import (
     SetupRequest,
     StatusReport,
     WebhookEvent,
+    project_uid,
 )
 from labeler_backend.store import Store
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig, read_config
@@ -111,7 +112,7 @@ class Service:
         self._titles: dict[str, str] = {}
         self._warming: dict[str, set[asyncio.Task[Element]]] = {}
         self._finished: deque[float] = deque(maxlen=10_000)
-        self._done = 0
+        self._done = self._failed_count = 0
 
     async def start(self) -> None:
         """Begins to load the model, so that the first request need not."""
@@ -189,15 +190,17 @@ class Service:
         self, jobs: Sequence[asyncio.Task[Element]], seconds: float, hung_up: Callable[[], Awaitable[bool]]
     ) -> None:
         """Returns when all jobs are done, the time is over, nobody waits any more, or the server stops."""
-        everything = asyncio.gather(*jobs, return_exceptions=True)
+        if not jobs:
+            return
+        everything = asyncio.create_task(asyncio.wait(jobs))
         stopping = asyncio.create_task(self._stopping.wait())
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self._stopping.is_set():
-            await asyncio.wait(
-                {everything, stopping}, timeout=min(left, _LOOKING), return_when=asyncio.FIRST_COMPLETED
-            )
+            ends: set[asyncio.Task[Any]] = {everything, stopping}
+            await asyncio.wait(ends, timeout=min(left, _LOOKING), return_when=asyncio.FIRST_COMPLETED)
             if everything.done() or await hung_up():
                 break
+        everything.cancel()
         stopping.cancel()
 
     def _warm(self, project: str, jobs: Sequence[asyncio.Task[Element]]) -> None:
@@ -253,13 +256,16 @@ class Service:
             for image, _ in tags
         }
         if ask.context:
-            return await self._computed(ask, task, tags, media)
+            clicked = await self._computed(ask, task, tags, media)
+            self._ledger.submit(self._record, ask.project, task, clicked, True)
+            return clicked
         contents = {name: [one.sha256 for one in pages] for name, pages in media.items()}
         key = _digest([ask.fingerprint, task, contents])
         known = await self._fetching.run(("answer", key), ask.urgency, lambda: self._answers.read(key))
         if known is None:
             known = await self._computed(ask, task, tags, media)
-            self._ledger.submit(self._keep, key, ask.project, task, known)
+            self._ledger.submit(self._answers.write, key, known)
+        self._ledger.submit(self._record, ask.project, task, known, False)
         return known
 
     async def _computed(
@@ -306,6 +312,7 @@ class Service:
         reason = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, LabelerError):
             reason = f"This is a mistake in the program ({type(error).__name__}: {reason}): please report it."
+        self._failed_count += 1
         self._failures.appendleft(
             Failure(
                 at=time.time(),
@@ -324,17 +331,19 @@ class Service:
             return None
         return f"{hostname}/projects/{number}/data" + (f"?task={task}" if task is not None else "")
 
-    def _keep(self, key: str, project: str, task: int, element: Element) -> None:
-        self._answers.write(key, element)
-        self._acceptance.record_answer(project, task, Prediction.model_validate_json(element))
+    def _record(self, project: str, task: int, element: Element, clicked: bool) -> None:
+        self._acceptance.record_answer(project, task, Prediction.model_validate_json(element), clicked)
 
     def _take_note(self, event: WebhookEvent) -> None:
+        about = (event.model_extra or {}).get("project")
+        project = project_uid(about)
+        if not project or not isinstance(about, dict):
+            return
         try:
-            project = self._acceptance.take(event)
-            if project and isinstance(title := (event.model_extra or {}).get("project"), dict):
-                self._titles[project] = str(title.get("title") or "")
+            self._acceptance.record_event(project, event)
         except Exception:
             logger.exception("The event %s could not be taken note of.", event.action)
+        self._titles[project] = str(about.get("title") or "")
 
     def _preload(self) -> None:
         try:
@@ -366,6 +375,7 @@ class Service:
             running=self._proposing.pool.running,
             capacity=self._proposing.pool.capacity,
             done=self._done,
+            failed=self._failed_count,
             images_per_second=sum(at > since for at in list(self._finished)) / _RATE_WINDOW,
         )
 
@@ -376,8 +386,11 @@ class Service:
             title=self._titles.get(project),
             link=self._link(project),
             notes=list(self._notes.get(project, ())),
-            **counts,
+            **asdict(counts),
         )
+
+    def _projects(self) -> set[str]:
+        return {*self._acceptance.projects(), *self._notes}
 
 
 def _identified(task: Any) -> tuple[int, Mapping[str, Any]]:
