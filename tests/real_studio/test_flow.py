@@ -8,12 +8,10 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import shapely
 
-from .answers import assert_predicted, assert_valid, labels_of, polygon_config, sizes_of
+from .answers import assert_predicted, assert_valid, labels_of, polygon_config, prompt_on, sizes_of
 from .backend import Backend, labeler_serve
 from .client import Client
 from .conftest import Studios
@@ -170,7 +168,7 @@ def test_prompts(scene: Scene, kind: str) -> None:
     project, backend = scene.project(polygon_config("cat", "cup"))
     task = scene.client.tasks(project)[0]["id"]
     prediction = scene.client.open_task(task)["predictions"][0]
-    answered = scene.client.prompt(backend, task, [_prompt(kind, prediction["result"][0], "cup")])
+    answered = scene.client.prompt(backend, task, [prompt_on(prediction["result"][0], kind, "cup")])
     assert "errors" not in answered, answered
     assert answered["data"]["result"], "no region for a prompt on the best proposal"
     assert_valid(polygon_config("cat", "cup"), answered["data"])
@@ -195,25 +193,6 @@ def test_deleting_tasks_backend_and_project(scene: Scene) -> None:
 def _nudged(points: list[list[float]]) -> list[list[float]]:
     """Two percent of the picture towards its middle."""
     return [[x + (2 if x < 50 else -2), y] for x, y in points]
-
-
-def _prompt(kind: str, region: dict[str, Any], label: str) -> dict[str, Any]:
-    """A key point on, or a box around, a region, as the editor sends it."""
-    xs, ys = zip(*region["value"]["points"], strict=True)
-    common = {name: region[name] for name in ("original_width", "original_height")}
-    common |= {"id": "prompt-1", "image_rotation": 0, "to_name": "image", "type": kind, "origin": "manual"}
-    if kind == "rectanglelabels":
-        box = {"x": min(xs), "y": min(ys), "width": max(xs) - min(xs), "height": max(ys) - min(ys), "rotation": 0}
-        return {**common, "from_name": "box", "value": {**box, "rectanglelabels": [label]}}
-    x, y = _inside(region)
-    value = {"x": x, "y": y, "width": 0.3, "labels": [label], "keypointlabels": [label]}
-    return {**common, "from_name": "point", "is_positive": True, "value": value}
-
-
-def _inside(region: dict[str, Any]) -> tuple[float, float]:
-    """A point well inside a polygon, in percent."""
-    point = shapely.maximum_inscribed_circle(shapely.Polygon(region["value"]["points"]).buffer(0), 0.5).coords[0]
-    return float(point[0]), float(point[1])
 
 
 def _state(studio: Studio, backend: int) -> tuple[str, str | None]:
