@@ -29,13 +29,22 @@ class Before:
         self.prediction = self.client.open_task(self.tasks[0])["predictions"][0]
 
 
-@pytest.fixture(params=[signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def restarted(request: pytest.FixtureRequest, studio: Studio, backends: Backends, pictures: list[Picture]) -> Before:
-    before = Before(studio, backends(), pictures)
-    code = before.backend.stop(request.param)
-    assert code == (0 if request.param is signal.SIGTERM else -signal.SIGKILL)
+@pytest.fixture
+def before(studio: Studio, backends: Backends, pictures: list[Picture]) -> Before:
+    return Before(studio, backends(), pictures)
+
+
+@pytest.fixture
+def restarted(before: Before) -> Before:
+    """Killed, so that nothing could be written down at the end."""
+    assert before.backend.stop(signal.SIGKILL) == -signal.SIGKILL
     before.backend.start()
     return before
+
+
+def test_stopping_is_clean(before: Before) -> None:
+    assert before.backend.stop() == 0
+    assert "Traceback" not in before.backend.log()
 
 
 def test_predict_comes_first(restarted: Before) -> None:
