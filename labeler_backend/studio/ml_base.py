@@ -202,7 +202,7 @@ class EmergentLabelerModel(LabelStudioMLBase):  # type: ignore[misc] # it has no
         if not isinstance(event, str) or not isinstance(data, Mapping):
             return
         try:
-            _host().service.webhook(WebhookEvent.model_validate({**data, "action": event}))
+            _host().service.webhook(WebhookEvent.model_validate({**_known_by_number(data), "action": event}))
         except ValidationError as error:
             logger.warning("Webhook %s cannot be read: %s.", event, error.errors()[0]["msg"])
 
@@ -215,6 +215,14 @@ class EmergentLabelerModel(LabelStudioMLBase):  # type: ignore[misc] # it has no
 
     def _extra(self) -> Any:
         return self._extra_params or (self.get("extra_params") if API == 2 else None)
+
+
+def _known_by_number(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the second the project was made in: part of its name where known, but predictions lack it."""
+    about = data.get("project")
+    if not isinstance(about, Mapping):
+        return dict(data)
+    return {**data, "project": {name: value for name, value in about.items() if name != "created_at"}}
 
 
 def _unstamped(element: Any) -> Any:

@@ -9,7 +9,7 @@ CONFIG = """<View>
   <PolygonLabels name="polygon" toName="image" smart="false"><Label value="car"/></PolygonLabels>
   <KeyPointLabels name="kp" toName="image" smart="true"><Label value="car"/></KeyPointLabels>
 </View>"""
-CREATED = 1795428142  # Unix time; a project is named by its id and when it was made
+CREATED = 1795428142  # 2026-11-23T10:02:22Z; a project is named by its id and when it was made
 
 
 def setup(project: int = 1, config: str = CONFIG, **fields: Any) -> dict[str, Any]:
@@ -87,6 +87,7 @@ def webhook(action: str, project: int = 1, config: str = CONFIG, **fields: Any) 
     about = {
         "id": project,
         "title": "cars",
+        "created_at": "2026-11-23T10:02:22.913405Z",
         "label_config": config,
         "model_version": "Emergent Labeler",  # the backend's title
         "task_number": 2,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from labeler_backend.server.protocol import PredictRequest, SetupRequest, WebhookEvent
+from labeler_backend.server.protocol import PredictRequest, SetupRequest, WebhookEvent, project_uid
 from labeler_backend.studio.config import ConfigError
 from tests.studio import bodies
 
@@ -167,7 +167,17 @@ def test_the_model_says_its_version(api: Api) -> None:
 def test_a_webhook_is_taken_note_of_whole(api: Api, event: str) -> None:
     body = bodies.webhook(event, annotation=bodies.annotation(7, 2), task=bodies.task(2))
     assert api.server().post("/webhook", body)[0] == 200
+    del body["project"]["created_at"]
     assert [one.model_dump() for one in api.service.events] == [body]
+
+
+def test_predictions_and_webhooks_name_a_project_alike(api: Api) -> None:
+    """Or what became of proposals would be counted for another project than they were made for."""
+    server = api.server()
+    server.post("/setup", bodies.setup(3))
+    server.post("/predict", bodies.predict([bodies.task(2, project=3)], project=3))
+    server.post("/webhook", bodies.webhook("ANNOTATION_CREATED", project=3))
+    assert project_uid(api.service.events[0].model_extra["project"]) == api.service.asked[0].project == "3"
 
 
 @pytest.mark.parametrize("event", LATER_EVENTS)
