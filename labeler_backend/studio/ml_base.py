@@ -12,15 +12,15 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from labeler_backend.errors import InputError
+from labeler_backend.server.build import make_service  # not later: the first /setup has three seconds
 from labeler_backend.server.protocol import Params, PredictRequest, SetupRequest, WebhookEvent
-
-if TYPE_CHECKING:
-    from labeler_backend.server.service import Service
+from labeler_backend.server.service import Service
+from labeler_backend.settings import load_server_settings
 
 try:
     from label_studio_ml.model import LabelStudioMLBase
@@ -39,9 +39,6 @@ _POSITIONAL = {1: ("label_config", "train_output"), 2: ("project_id", "label_con
 
 
 def _service_of_settings() -> Service:
-    from labeler_backend.server.build import make_service
-    from labeler_backend.settings import load_server_settings
-
     return make_service(load_server_settings())
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-import tomllib
+import sys
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest brings it
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -20,12 +26,12 @@ SECRETS = ("LABEL_STUDIO_USERNAME", "LABEL_STUDIO_PASSWORD", "LABEL_STUDIO_USER_
 
 
 def instructions(stage: str = "") -> list[tuple[str, str]]:
-    """(word, rest) of each instruction of the Dockerfile, or of the stage `AS stage`, continued lines joined."""
+    """(word, rest) of each instruction, or of those of `AS stage`; continued lines joined."""
     lines = (line for line in (DOCKER / "Dockerfile").read_text().splitlines() if not line.startswith("#"))
     joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
     found = [tuple(line.split(maxsplit=1)) for line in joined.splitlines() if line]
     starts = [i for i, (word, _) in enumerate(found) if word == "FROM"] + [len(found)]
-    stages = {found[a][1].split(" AS ")[1]: found[a:b] for a, b in zip(starts, starts[1:], strict=False)}
+    stages = {found[a][1].split(" AS ")[1]: found[a:b] for a, b in itertools.pairwise(starts)}
     return [(word, rest) for word, rest in (stages[stage] if stage else found)]
 
 

@@ -54,7 +54,7 @@ class MlBackend:
 
     def accepted(self, project: int, wanted: int) -> int:
         """Proposals accepted as they were, once they are `wanted`: each webhook has a process of its own."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while True:
             counts = Acceptance(self.data / "acceptance.sqlite").counts(str(project))
             if counts.accepted == wanted or time.monotonic() > end:

@@ -342,3 +342,10 @@ def test_a_missing_package_is_a_sentence(
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=rf'{missing}.*pip install "emergent-labeler\[label-studio-ml\]"'):
         importlib.import_module("labeler_backend.studio.ml_base")
+
+
+@pytest.mark.parametrize("name", ["model.py", "_wsgi.py"])
+def test_the_example_of_the_docs_is_the_one_that_is_tested(name: str) -> None:
+    root = Path(__file__).parents[2]
+    example = (root / "examples" / "label-studio-ml" / name).read_text()
+    assert f"```python\n{example}```" in (root / "docs" / "label-studio-ml.md").read_text()
