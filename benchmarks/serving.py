@@ -50,7 +50,9 @@ def server(folder: Path, media: Path, size: int) -> Iterator[str]:
         "LABELER_MEDIA_ROOTS": str(media),
     }
     command = [sys.executable, "-m", "labeler_backend.cli", "serve", "--port", "0", "--size", str(size)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert process.stdout is not None
     try:
         url = next(found.group() for line in process.stdout if (found := re.search(r"http://\S+:\d+", line)))

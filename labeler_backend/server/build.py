@@ -42,7 +42,6 @@ def make_service(settings: ServerSettings) -> Service:
     features = FeatureCache(cache / "features", int(settings.cache_gb * GB))
     proposals = Store(cache / "proposals", int(_ANSWERS_GB * GB), ".json")
     answers = Store(cache / "answers", int(_ANSWERS_GB * GB), ".json")
-    media = Store(cache / "media", int(settings.media_cache_gb * GB), ".media")
 
     def load() -> Labeler:
         return Labeler.load(
@@ -60,13 +59,14 @@ def make_service(settings: ServerSettings) -> Service:
         max_bytes=int(settings.media_max_mb * 1e6),
         total_timeout=settings.media_timeout,
     )
+    media = MediaStore(Store(cache / "media", int(settings.media_cache_gb * GB), ".media"), policy)
     secret = settings.label_studio_api_key
     return Service(
         model=settings.model,
         size=settings.size,
         model_version=model_version(settings.model, settings.size),
         proposing=Proposing(load, proposals, max_pixels=settings.max_pixels, capacity=CAPACITY),
-        media=MediaStore(media, policy),
+        media=media,
         connections=Connections(
             settings.data_dir / "connections.json",
             settings.label_studio_url,

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from labeler_backend import __version__
 from labeler_backend.errors import InputError, LabelerError
@@ -46,6 +46,20 @@ _IN_FLIGHT = 32  # tasks of one request: enough to keep every thread busy, few e
 _FAILURES = 100
 _LOOKING = 0.5  # seconds between two looks at whether the client is still there
 _RATE_WINDOW = 60.0
+
+
+class Cache(Protocol):
+    """What the status page shows of a cache; all in bytes or counts since the start."""
+
+    @property
+    def hits(self) -> int: ...
+    @property
+    def misses(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def max_bytes(self) -> int: ...
+
 
 Element = bytes
 """One task's answer as JSON: `PENDING` or a `Prediction`."""
@@ -94,7 +108,7 @@ class Service:
         connections: Connections,
         answers: Store,
         acceptance: Acceptance,
-        caches: Mapping[str, Store],
+        caches: Mapping[str, Cache],
         limits: Limits,
     ) -> None:
         """`caches` are shown on the status page by these names; `answers` keeps whole answers by what they came of."""
@@ -144,9 +158,7 @@ class Service:
         """Takes note; the work is done later."""
         self._ledger.submit(self._take_note, event)
 
-    async def predict(
-        self, request: PredictRequest, hung_up: Callable[[], Awaitable[bool]]
-    ) -> list[Element]:
+    async def predict(self, request: PredictRequest, hung_up: Callable[[], Awaitable[bool]]) -> list[Element]:
         """One element per task, in their order, before the deadline; what is not ready then goes on without it.
 
         Args:
@@ -178,7 +190,11 @@ class Service:
             queue=self._queue_status(),
             caches=[
                 CacheStatus(
-                    name=name, bytes=store.bytes, max_bytes=store.max_bytes, hits=store.hits, misses=store.misses
+                    name=name,
+                    bytes=store.bytes,
+                    max_bytes=store.max_bytes,
+                    hits=store.hits,
+                    misses=store.misses,
                 )
                 for name, store in self._caches.items()
             ],
@@ -275,9 +291,7 @@ class Service:
         tags: Sequence[tuple[ImageTag, AnswerTag]],
         media: Mapping[str, Sequence[Media]],
     ) -> Element:
-        pages = {
-            image.name: await self._pages(ask, image, tag, media[image.name]) for image, tag in tags
-        }
+        pages = {image.name: await self._pages(ask, image, tag, media[image.name]) for image, tag in tags}
 
         def answer() -> Element:
             if ask.context:

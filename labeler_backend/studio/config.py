@@ -11,9 +11,9 @@ from typing import Any, Literal, cast, get_args
 
 from label_studio_sdk.label_interface.interface import LabelInterface
 
-from labeler_backend.errors import InputError
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS
 from labeler_backend.studio.tags import ConfigError, ControlTag, ObjectTag, read_tags
+from labeler_backend.studio.task_data import addresses
 from labeler_backend.studio.tuning import extra_of, tuned
 
 AnswerKind = Literal["polygonlabels", "brushlabels", "bitmasklabels", "rectanglelabels"]
@@ -118,15 +118,8 @@ class LabelingConfig:
         Raises:
             InputError: the data lacks the key, or holds something else than text there.
         """
-        value = _lookup(data, image)
-        addresses = value if isinstance(value, list) else [value]
-        for address in addresses or [None]:
-            if not isinstance(address, str) or not address.strip():
-                raise InputError(
-                    f"The task's {image.key!r}, which <Image name={image.name!r}> shows, holds "
-                    f"{_kind_of(address)} instead of a picture's address: import the task again."
-                )
-        return addresses if image.many else addresses[:1]
+        found = addresses(data, image.key, f"<Image name={image.name!r}>")
+        return found if image.many else found[:1]
 
     def validate(self, prediction: Mapping[str, Any]) -> list[str]:
         """What Label Studio's own validation would say against a prediction; empty when nothing."""
@@ -265,31 +258,3 @@ def _static_labels(control: ControlTag) -> tuple[str, ...]:
 def _predicted_values(control: ControlTag, label: str) -> set[str]:
     words = control.labels[label].get("predicted_values", "")
     return {word.strip().lower() for word in words.split(",")}
-
-
-def _lookup(data: Mapping[str, Any], image: ImageTag) -> Any:
-    """The value under a key, or under a path as the editor understands it (`a.b`, `a[0].b`)."""
-    if not isinstance(data, Mapping):
-        raise InputError(f"The task's data is {_kind_of(data)} instead of an object: import the task again.")
-    if image.key in data:
-        return data[image.key]
-    value: Any = data
-    for step in re.findall(r"[^.\[\]]+", image.key):
-        if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            raise InputError(
-                f"The task's data has no {image.key!r}, which <Image name={image.name!r}> shows: "
-                f"import the task again with it, or change the labelling config."
-            )
-    return value
-
-
-def _kind_of(value: object) -> str:
-    """How an error calls a value that is not what it should be."""
-    if value is None or value == "":
-        return "nothing"
-    names = {"dict": "an object", "list": "a list", "str": "a blank text"}
-    return names.get(type(value).__name__, f"a {type(value).__name__}")
