@@ -6,8 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +47,7 @@ DELETE FROM answers WHERE project = ?1 AND task = ?2 AND clicked = 0 AND version
 _VERSIONS_KEPT = 3  # per task: somebody may have had it open for long
 _CLICKED_KEPT = 50  # regions per task
 _FORGOTTEN_FOR = 30 * 86400.0  # seconds; by then no event is under way any more
+_BELONGS = (("annotations", "id", "annotation"), ("annotations", "task", "task"), ("answers", "task", "task"))
 _CREATED = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
 
 
@@ -109,11 +109,14 @@ class Acceptance:
             return
         sent = list(shapes(answer.result).items())
         key = (project, task, "" if clicked else answer.model_version, int(clicked))
-        with self._writing() as db:
-            if clicked:
-                sent = [*_clicked(db, project, task), *sent][-_CLICKED_KEPT:]
-            db.execute("INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?)", (*key, time.time(), pack(sent)))
+
+        def write(db: sqlite3.Connection) -> None:
+            known = _clicked(db, project, task) if clicked else []
+            kept = pack([*known, *sent][-_CLICKED_KEPT:] if clicked else sent)
+            db.execute("INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?)", (*key, time.time(), kept))
             db.execute(_FORGET_OLD, (project, task, _VERSIONS_KEPT))
+
+        self._write(write)
 
     def record_event(self, project: str, event: WebhookEvent) -> None:
         """Whatever /webhook got; what has nothing to do with annotations is ignored."""
@@ -152,18 +155,18 @@ class Acceptance:
         """Annotations, or tasks with all that belongs to them, were deleted in Label Studio."""
         now = time.time()
         gone = {"annotation": list(filter(_storable, annotations)), "task": list(filter(_storable, tasks))}
-        with self._writing() as db:
+
+        def write(db: sqlite3.Connection) -> None:
             for kind, numbers in gone.items():
+                rows = [(project, kind, number, now) for number in numbers]
+                db.executemany("INSERT OR REPLACE INTO forgotten VALUES (?,?,?,?)", rows)
+            for table, column, kind in _BELONGS:
                 db.executemany(
-                    "INSERT OR REPLACE INTO forgotten VALUES (?,?,?,?)",
-                    [(project, kind, number, now) for number in numbers],
+                    f"DELETE FROM {table} WHERE project = ? AND {column} = ?",
+                    [(project, number) for number in gone[kind]],
                 )
-            for where, kind in (
-                ("annotations WHERE project = ? AND id = ?", "annotation"),
-                ("annotations WHERE project = ? AND task = ?", "task"),
-                ("answers WHERE project = ? AND task = ?", "task"),
-            ):
-                db.executemany(f"DELETE FROM {where}", [(project, number) for number in gone[kind]])
+
+        self._write(write)
 
     def counts(self, project: str) -> Counts:
         """So far."""
@@ -187,7 +190,8 @@ class Acceptance:
     def _record(self, project: str, task: int, annotation: Mapping[str, Any]) -> None:
         number, updated = annotation["id"], _seconds(annotation.get("updated_at"), time.time())
         made = shapes(_listed(annotation.get("result")))
-        with self._writing() as db:
+
+        def write(db: sqlite3.Connection) -> None:
             if _obsolete(db, project, task, annotation, updated):
                 return
             outcome = Outcome()
@@ -198,18 +202,19 @@ class Acceptance:
                 (project, number, task, updated, counted, *astuple(outcome)),
             )
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction."""
+        self._write(write)
+
+    def _write(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """`work` as one transaction."""
         try:
             with self._lock:
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
-                    yield self._db
+                    work(self._db)
+                    self._db.execute("COMMIT")
                 except BaseException:
                     self._db.execute("ROLLBACK")
                     raise
-                self._db.execute("COMMIT")
         except sqlite3.Error as error:
             log.error("What became of proposals could not be written down: %s", error)
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,7 +20,6 @@ from labeler_backend.server.body import PredictBody, dump, parse, read
 from labeler_backend.server.metrics import CONTENT_TYPE, Metrics
 from labeler_backend.server.page import SECURITY, render_status
 from labeler_backend.server.protocol import (
-    Element,
     Failure,
     Health,
     Noted,
@@ -29,9 +28,8 @@ from labeler_backend.server.protocol import (
     StatusReport,
     Versions,
     WebhookEvent,
-    project_id,
 )
-from labeler_backend.server.types import Backend, HungUp
+from labeler_backend.server.types import Answer, Backend, HungUp
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +123,7 @@ class Routes:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def _predict(self, wanted: PredictBody, hung_up: HungUp) -> list[Element]:
+    async def _predict(self, wanted: PredictBody, hung_up: HungUp) -> Sequence[Answer]:
         """The service's answer. If it fails, every task gets `[]` and /status the reason.
 
         Raises:
@@ -157,7 +155,7 @@ class Routes:
         self._failures.appendleft(
             Failure(
                 at=time.time(),
-                project=project_id(wanted.project),
+                project=wanted.project,
                 task=number if isinstance(number, int) else None,
                 link=None,
                 reason=" ".join(reason.split()),

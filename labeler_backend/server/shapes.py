@@ -9,13 +9,12 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from label_studio_sdk.converter.brush import decode_rle
 from PIL import Image
 
 TOLERANCE = 0.05
@@ -78,26 +77,20 @@ def same(sent: Shape, made: Shape) -> bool:
 def pack(named: Sequence[tuple[str, Shape]]) -> bytes:
     """Regions with their ids, small; `unpack` is its inverse."""
 
-    def plain(shape: Shape) -> dict[str, Any]:
+    plain = []
+    for region, shape in named:
         mask = None if shape.mask is None else base64.b85encode(zlib.compress(shape.mask, 9)).decode()
-        return {**asdict(shape), "mask": mask}
-
-    return zlib.compress(json.dumps([(region, plain(shape)) for region, shape in named]).encode())
+        plain.append((region, shape.kind, shape.labels, shape.numbers, mask, shape.size))
+    return zlib.compress(json.dumps(plain).encode(), 3)
 
 
 def unpack(packed: bytes) -> list[tuple[str, Shape]]:
     """The inverse of `pack`."""
     found = []
-    for region, fields in json.loads(zlib.decompress(packed)):
-        mask, numbers = fields["mask"], fields["numbers"]
-        shape = Shape(
-            fields["kind"],
-            tuple(fields["labels"]),
-            None if numbers is None else tuple(numbers),
-            None if mask is None else zlib.decompress(base64.b85decode(mask)),
-            tuple(fields["size"]),
-        )
-        found.append((region, shape))
+    for region, kind, labels, numbers, mask, (height, width) in json.loads(zlib.decompress(packed)):
+        numbers = None if numbers is None else tuple(numbers)
+        mask = None if mask is None else zlib.decompress(base64.b85decode(mask))
+        found.append((region, Shape(kind, tuple(labels), numbers, mask, (height, width))))
     return found
 
 
@@ -127,11 +120,11 @@ def _points(value: Mapping[str, Any]) -> tuple[float, ...] | None:
 
 
 def _finite(numbers: Iterable[Any]) -> tuple[float, ...] | None:
-    """None when one is no number. Six decimals of a percent are more than the tolerance can tell apart."""
+    """None when one is no number. Four decimals of a percent are more than the tolerance tells apart."""
     found = tuple(numbers)
     if not all(isinstance(n, int | float) and abs(n) < 1e9 and math.isfinite(n) for n in found):
         return None
-    return tuple(round(float(n), 6) for n in found)
+    return tuple(round(float(n), 4) for n in found)
 
 
 def _pixels(value: Any) -> int:
@@ -177,6 +170,8 @@ def _alpha(shape: Shape) -> npt.NDArray[np.uint8] | None:
         rle = shape.mask or b""
         if int.from_bytes(rle[:4], "big") != height * width * 4 or not 0 < len(rle) <= _MAX_RLE:
             return None
+        from label_studio_sdk.converter.brush import decode_rle  # brings nltk: seconds, and rarely needed
+
         layers: npt.NDArray[np.uint8] = decode_rle(list(rle)).reshape(height, width, 4)
         return (layers[:, :, 3] > 127).astype(np.uint8)
     except (OSError, ValueError, IndexError, OverflowError, SyntaxError, Image.DecompressionBombError):

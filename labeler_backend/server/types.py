@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from labeler_backend.server.protocol import Element, PredictRequest, SetupRequest, StatusReport, WebhookEvent
+
+Answer = bytes | Element
+"""One task's element of the answer to /predict; bytes are JSON, written already."""
 
 HungUp = Callable[[], Awaitable[bool]]
 """Whether the client has gone and nobody reads the answer any more."""
@@ -26,7 +29,7 @@ class Backend(Protocol):
     def setup(self, request: SetupRequest) -> str:
         """The model version, at once."""
 
-    async def predict(self, request: PredictRequest, hung_up: HungUp) -> list[Element]:
+    async def predict(self, request: PredictRequest, hung_up: HungUp) -> Sequence[Answer]:
         """One element per task, in their order."""
 
     def webhook(self, event: WebhookEvent) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Literal, cast, get_args
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS
+from labeler_backend.proposals.objects import OVERLAP
+from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE
 from labeler_backend.studio.tags import ConfigError, ControlTag, ObjectTag, read_tags
 from labeler_backend.studio.task_data import addresses
 from labeler_backend.studio.tuning import extra_of, tuned
@@ -61,9 +63,10 @@ class AnswerTag:
         labels: its static labels, in their order.
         label: what proposals take that no head has named; None where the tag has no static label.
         certain: False where `label` is only a guess.
-        max_proposals: per page.
+        max_proposals: per page; one that shows several objects apart from each other counts once.
         min_score: proposals below it are not shown.
         max_points: of one object's polygons.
+        overlap: the share of an object that may be covered by better ones; 1 shows all, nested as they are.
     """
 
     name: str
@@ -73,8 +76,9 @@ class AnswerTag:
     label: str | None
     certain: bool
     max_proposals: int = 20
-    min_score: float = 0.05
+    min_score: float = DEFAULT_MIN_SCORE
     max_points: int = DEFAULT_MAX_POINTS
+    overlap: float = OVERLAP
 
 
 @dataclass(frozen=True, slots=True)

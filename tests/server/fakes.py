@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from labeler_backend.server.protocol import (
     CacheStatus,
-    Element,
     Failure,
     ModelStatus,
     Prediction,
@@ -21,7 +20,7 @@ from labeler_backend.server.protocol import (
     StatusReport,
     WebhookEvent,
 )
-from labeler_backend.server.types import HungUp
+from labeler_backend.server.types import Answer, HungUp
 
 VERSION = "fake-1"
 
@@ -48,7 +47,7 @@ def prediction(*regions: dict[str, Any], version: str = VERSION) -> Prediction:
 class FakeService:
     """Answers every task with one triangle; set `answer`, `on_webhook`, `on_setup` or `report` for more."""
 
-    answer: Callable[[PredictRequest], list[Element]] | None = None
+    answer: Callable[[PredictRequest], Sequence[Answer]] | None = None
     on_setup: Callable[[SetupRequest], str] = lambda _: VERSION
     on_webhook: Callable[[WebhookEvent], None] = lambda _: None
     report: StatusReport | None = None
@@ -70,7 +69,7 @@ class FakeService:
         self.seen.append(request)
         return self.on_setup(request)
 
-    async def predict(self, request: PredictRequest, hung_up: HungUp) -> list[Element]:
+    async def predict(self, request: PredictRequest, hung_up: HungUp) -> Sequence[Answer]:
         self.seen.append(request)
         end = time.monotonic() + self.seconds
         while time.monotonic() < end and not self.stopping.is_set():
@@ -156,7 +155,7 @@ def busy() -> StatusReport:
     failures = [
         Failure(
             at=now - 40 * 9**place,
-            project="7",
+            project="7.1795428142",
             task=task,
             link=link,
             reason=f"{reason} cannot be read: mend it.",
@@ -165,7 +164,7 @@ def busy() -> StatusReport:
         for place, (link, task, reason) in enumerate(reasons)
     ]
     project = ProjectStatus(
-        id="7",
+        id="7.1795428142",
         title="Parking lots, spring",
         link="http://127.0.0.1:8080/projects/7",
         notes=["'quality' (Choices) gets no answer: no head has been trained for it yet."],

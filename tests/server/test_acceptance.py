@@ -169,7 +169,7 @@ def test_odd_result_is_an_annotation_without_regions(result: Any, acceptance: Ac
 
 
 def test_what_label_studio_sends(acceptance: Acceptance) -> None:
-    """Recorded: one drawn by hand, then updated; one skipped and deleted; predictions turned to annotations."""
+    """Recorded: one drawn by hand and updated; one skipped, deleted; predictions made annotations."""
     answered = recorded("/webhook", "ANNOTATIONS_CREATED")["annotation"]
     for one in answered:
         sent = Prediction(result=one["result"], score=0.87, model_version="rec-1")
@@ -288,6 +288,20 @@ def test_trouble_with_the_file_costs_no_answer(
     acceptance.record_answer("1", 1, prediction(triangle("a")))
     acceptance.record_event("1", created(5, triangle("a")))
     assert "could not be written down" in caplog.text
+
+
+def test_failure_within_leaves_nothing_behind(
+    acceptance: Acceptance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("labeler_backend.server.acceptance.compare", broken)
+        with pytest.raises(ValueError, match="broken"):
+            acceptance.record_event("1", created(5, triangle("a"), parent_prediction=None))
+    acceptance.record_event("1", created(5, triangle("a"), parent_prediction=None))
+    assert acceptance.counts("1") == Counts(0, 1, 0, 0, 0, 1)
 
 
 def test_answer_is_recorded_in_a_moment(acceptance: Acceptance) -> None:

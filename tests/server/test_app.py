@@ -156,7 +156,7 @@ def test_unexpected_failure_of_predict_leaves_every_task_to_be_asked_again(
         answer = client.post("/predict", json=asking(3))
         failures = client.get("/status.json").json()["failures"]
     assert (answer.status_code, answer.json()) == (200, {"results": [[], [], []]})
-    assert [(f["project"], f["task"], f["final"]) for f in failures] == [("7", None, False)]
+    assert [(f["project"], f["task"], f["final"]) for f in failures] == [("7.1795", None, False)]
     assert "boom" not in failures[0]["reason"]
     assert "boom" in caplog.text
 
@@ -186,6 +186,12 @@ def test_what_a_person_can_mend_is_said(error: Exception, predict: int, setup: i
     assert (asked.status_code, set_up.status_code) == (predict, setup)
     assert set_up.json()["detail"] == sentence
     assert [(f["reason"], f["task"]) for f in failures] == [(sentence, 0)]
+
+
+def test_element_that_is_written_already_goes_out_as_it_is() -> None:
+    with running(FakeService(answer=lambda _: [b"[]", b'{"result":[],"score":0}'])) as client:
+        answer = client.post("/predict", json=asking(2))
+    assert answer.text == '{"results":[[],{"result":[],"score":0}]}'
 
 
 @pytest.mark.parametrize("given", [0, 1, 3])

@@ -19,6 +19,7 @@ ASIDE = ellipse(centre=(120, 70), radii=(12, 12))
 KEYPOINTS = control("KeyPointLabels", "kp", labels="car,tree", attributes='smart="true"')
 BOXES = control("RectangleLabels", "box", labels="car,tree", attributes='smart="true"')
 POLYGONS = control("PolygonLabels", "polygon", labels="car,tree", attributes='smart="false"')
+NESTED = control("PolygonLabels", "polygon", labels="car,tree", attributes='smart="false" model_overlap="1"')
 
 
 def found(mask: BoolMask, score: float = 0.8, label: str | None = None) -> Proposal:
@@ -37,10 +38,10 @@ def predicted(config: LabelingConfig, *proposals: Proposal, task: int = 1) -> Pr
 
 @pytest.mark.parametrize("tag", ["PolygonLabels", "BrushLabels", "BitmaskLabels", "RectangleLabels"])
 def test_proposals_become_regions_of_the_answer_tag(tag: str) -> None:
-    answer = predicted(config_of(control(tag)), found(ASIDE, 0.4), found(ring(), 0.81236))
+    answer = predicted(config_of(control(tag)), found(ASIDE, 0.5), found(ring(), 0.81236))
     objects, dropped = read_result(through_json(answer.result))
     assert [o.labels for o in objects] == [("car",), ("car",)]
-    assert [o.score for o in objects] == [0.8124, 0.4]
+    assert [o.score for o in objects] == [0.8124, 0.5]
     assert answer.score == 0.8124
     assert answer.model_version == "v1"
     assert dropped == []
@@ -57,7 +58,7 @@ def test_a_box_is_that_of_the_mask() -> None:
 
 
 def test_weak_and_surplus_proposals_are_left_out() -> None:
-    tuned = control("BrushLabels", attributes='model_max_proposals="2" model_score_threshold="0.3"')
+    tuned = control("BrushLabels", attributes='model_max_proposals="2" model_score_threshold="0.3" model_overlap="1"')
     many = [found(ellipse(radii=(10 + n, 10)), score) for n, score in enumerate((0.2, 0.5, 0.9, 0.7))]
     assert [r["score"] for r in predicted(config_of(tuned), *many).result] == [0.9, 0.7]
 
@@ -112,7 +113,7 @@ def test_a_region_that_label_studio_would_refuse_costs_only_itself(monkeypatch: 
 
 
 def test_ids_are_unique_and_stable() -> None:
-    config = config_of(POLYGONS)
+    config = config_of(NESTED)
     proposals = [found(LARGE, 0.9), found(ring(), 0.6), found(SMALL, 0.3)]
     ids = [r["id"] for r in predicted(config, *proposals).result]
     assert len(set(ids)) == 3
@@ -241,8 +242,22 @@ def test_a_bare_key_point_is_named_by_the_labels_beside_it() -> None:
     assert region["value"]["polygonlabels"] == ["tree"]
 
 
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 1.0])
+def test_objects_are_shown_side_by_side_unless_asked(overlap: float) -> None:
+    tag = control("BrushLabels", attributes=f'model_overlap="{overlap}"')
+    answer = predicted(config_of(tag), found(LARGE, 0.9), found(SMALL, 0.8), found(ASIDE, 0.7))
+    assert [r["score"] for r in answer.result] == ([0.9, 0.8, 0.7] if overlap == 1 else [0.9, 0.7])
+
+
+def test_objects_that_do_not_touch_are_regions_of_their_own() -> None:
+    answer = predicted(config_of(POLYGONS), found(ring() | ASIDE, 0.9))
+    objects, _ = read_result(through_json(answer.result))
+    assert len({o.id for o in objects}) == 2
+    assert iou(objects[1].mask, ASIDE) > 0.9
+
+
 def test_an_answer_has_the_id_of_the_proposal_so_that_it_replaces_it() -> None:
-    config = config_of(KEYPOINTS, POLYGONS)
+    config = config_of(KEYPOINTS, NESTED)
     proposals = [found(LARGE, 0.9), found(SMALL, 0.5)]
     shown = {r["id"]: r for r in predicted(config, *proposals).result}
     [region] = clicked(point(60, 45), config=config, pages={"image": [page(*proposals[::-1])]}).result
