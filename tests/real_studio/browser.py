@@ -1,0 +1,110 @@
+"""Label Studio's editor in a real Chromium, and what is drawn in it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from .studio import EMAIL, PASSWORD, Studio
+
+BoolMask = npt.NDArray[np.bool_]
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_READY = """wanted => {
+  const annotation = window.Htx?.annotationStore?.selected;
+  const picture = document.querySelector('img[alt=image]');
+  return annotation?.regionStore?.regions?.length === wanted && picture?.complete && picture.naturalWidth > 0
+    && !!document.querySelector('[data-testid=bottombar-submit-button]:not([disabled])');
+}"""
+_TOGGLE = "() => window.Htx.annotationStore.selected.regionStore.regions.forEach(region => region.toggleHidden())"
+_BOXES = """() => ['img[alt=image]', '.konvajs-content'].map(name => {
+  const box = document.querySelector(name).getBoundingClientRect();
+  return [box.left, box.top, box.width, box.height];
+})"""
+_CHANGED = 12  # of 255 in any channel: regions are filled with a fifth of their colour, much more than noise
+
+
+def chromium() -> str:
+    """STUDIO_CHROMIUM, or the one on PATH."""
+    found = os.environ.get("STUDIO_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if not found:
+        pytest.fail("No chromium on PATH: install it or name one in STUDIO_CHROMIUM.", pytrace=False)
+    return found
+
+
+@contextmanager
+def logged_in(studio: Studio) -> Iterator[Page]:
+    """A page of a fresh profile, logged in through the form."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
+        try:
+            page = browser.new_page(viewport={"width": 1400, "height": 900})
+            page.set_default_timeout(60_000)
+            page.goto(f"{studio.url}/user/login/")
+            page.fill("input[name=email]", EMAIL)
+            page.fill("input[name=password]", PASSWORD)
+            page.click("button[type=submit]")
+            page.wait_for_url(lambda url: "/user/login" not in url)
+            yield page
+        finally:
+            browser.close()
+
+
+def open_task(page: Page, studio: Studio, project: int, task: int, regions: int) -> None:
+    """Until the editor shows the task with that many regions and nothing moves any more."""
+    page.goto(f"{studio.url}/projects/{project}/data?task={task}")
+    page.wait_for_function(_READY, arg=regions)
+    _still(page)
+
+
+def drawn(page: Page, size: tuple[int, int]) -> tuple[BoolMask, BoolMask]:
+    """Which pixels of the picture regions are drawn over, and which can be seen at all, both (H, W).
+
+    By the difference to a screenshot with all regions hidden. The editor zooms in a little when it opens a
+    task, so some of the picture's border is outside its frame.
+    """
+    shown = _still(page)
+    page.evaluate(_TOGGLE)
+    hidden = _still(page)
+    page.evaluate(_TOGGLE)
+    picture, frame = page.evaluate(_BOXES)
+    changed = np.abs(shown - hidden).max(axis=2) > _CHANGED
+    x = picture[0] + (np.arange(size[1]) + 0.5) / size[1] * picture[2]
+    y = picture[1] + (np.arange(size[0]) + 0.5) / size[0] * picture[3]
+    seen = np.outer(_within(y, frame[1], frame[3]), _within(x, frame[0], frame[2]))
+    rows = np.clip(y.astype(int), 0, changed.shape[0] - 1)
+    columns = np.clip(x.astype(int), 0, changed.shape[1] - 1)
+    return changed[np.ix_(rows, columns)] & seen, seen
+
+
+def _within(values: npt.NDArray[np.float64], start: float, length: float) -> BoolMask:
+    return (values >= start) & (values < start + length)
+
+
+def _still(page: Page) -> npt.NDArray[np.int16]:
+    """A screenshot (H, W, 3) once two in a row are the same."""
+    before, end = b"", time.monotonic() + 20
+    while True:
+        page.mouse.move(5, 500)  # away from everything that lights up
+        page.wait_for_timeout(300)
+        now = page.screenshot(animations="disabled")
+        if now == before or time.monotonic() > end:
+            return np.asarray(Image.open(io.BytesIO(now)).convert("RGB")).astype(np.int16)
+        before = now
+
+
+def keep(page: Page, path: Path) -> None:
+    """A screenshot to look at."""
+    page.screenshot(path=path)
