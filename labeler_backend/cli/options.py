@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import Enum
+from typing import Annotated, TypeVar
 
 import typer
 
+from labeler_backend.errors import LabelerError
+
+T = TypeVar("T")
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object and nothing else.")]
-OUTPUT, MODEL, RUN = "What comes out", "Model", "How it runs"
+OUTPUT, MODEL, RUN, STUDIO = "What comes out", "Model", "How it runs", "Label Studio"
+
+
+class Kind(str, Enum):
+    """What the regions of a labelling config are."""
+
+    polygon = "polygon"
+    brush = "brush"
+    box = "box"
+    video = "video"
+
+
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -27,3 +43,40 @@ SizeOption = Annotated[
 MaxPixelsOption = Annotated[
     int, typer.Option(min=1, help="Refuse larger images before decoding them.", rich_help_panel=RUN)
 ]
+LabelsOption = Annotated[
+    str, typer.Option(help="Names of the classes, with commas between them.", rich_help_panel=OUTPUT)
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LABEL_STUDIO_URL",
+        help="Where Label Studio is, as http://127.0.0.1:8080.",
+        rich_help_panel=STUDIO,
+    ),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LABEL_STUDIO_API_KEY",
+        help="An access token of Account & Settings, legacy or personal. Other users of this machine can read "
+        "it from the command line: better set the variable.",
+        rich_help_panel=STUDIO,
+    ),
+]
+ProjectOption = Annotated[
+    int | None,
+    typer.Option(
+        "--ls-project", min=1, help="The project's number: it is in the address of its page.", rich_help_panel=STUDIO
+    ),
+]
+
+
+def required(value: T | None, option: str) -> T:
+    """What an option holds that has no default but stands behind others in --help.
+
+    Raises:
+        LabelerError: nothing.
+    """
+    if value is None:
+        raise LabelerError(f"{option} is missing: see --help.")
+    return value
