@@ -24,9 +24,7 @@ Paste it under Settings > Labeling Interface > Code, or let `labeler connect --l
 
 def config(
     labels: LabelsOption,
-    kind: Annotated[
-        Kind, typer.Option(help="What the regions are.", rich_help_panel=OUTPUT)
-    ] = Kind.polygon,
+    kind: Annotated[Kind, typer.Option(help="What the regions are.", rich_help_panel=OUTPUT)] = Kind.polygon,
     frame_rate: Annotated[
         float,
         typer.Option(help="Frames per second of the videos, with --kind video.", rich_help_panel=OUTPUT),

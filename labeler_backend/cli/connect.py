@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from labeler_backend.cli.options import STUDIO, AsJson, Kind, ProjectOption, TokenOption, UrlOption, required
+from labeler_backend.cli import loading
+from labeler_backend.cli.options import (
+    STUDIO,
+    AsJson,
+    BasicAuthOption,
+    Kind,
+    ProjectOption,
+    TokenOption,
+    UrlOption,
+    required,
+)
 
 EPILOG = """
 **Examples**
@@ -46,24 +56,18 @@ def connect(
             "--interactive/--no-interactive", help="Send clicks and boxes to it.", rich_help_panel=STUDIO
         ),
     ] = True,
-    basic_auth: Annotated[
-        str | None,
-        typer.Option(
-            envvar="LABELER_BASIC_AUTH",
-            metavar="USER:PASSWORD",
-            help="The login the backend asks for (its LABELER_BASIC_AUTH_USER and _PASS).",
-            rich_help_panel=STUDIO,
-        ),
-    ] = None,
+    basic_auth: BasicAuthOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Connect the backend to a Label Studio project, with every setting as it has to be."""
+    from labeler_backend.settings import load_server_settings
     from labeler_backend.studio import connect as logic
     from labeler_backend.studio.client import Studio
     from labeler_backend.studio.labeling import labeling_config, split_labels
 
     project = required(ls_project, "--ls-project")
-    address, auth = logic.backend_url(backend), logic.basic_auth(basic_auth)
+    address = logic.backend_url(backend)
+    auth = logic.basic_auth(basic_auth) or loading.own_login(load_server_settings())
     config = labeling_config(split_labels(labels), kind.value) if labels is not None else None
     with Studio(url, token) as studio:
         done = logic.connect(

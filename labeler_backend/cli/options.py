@@ -58,15 +58,26 @@ TokenOption = Annotated[
     str | None,
     typer.Option(
         envvar="LABEL_STUDIO_API_KEY",
-        help="An access token of Account & Settings, legacy or personal. Other users of this machine can read "
-        "it from the command line: better set the variable.",
+        help="A token of Account & Settings, legacy or personal. Better set the variable: others on this "
+        "machine can read a command line.",
+        rich_help_panel=STUDIO,
+    ),
+]
+BasicAuthOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="USER:PASSWORD",
+        help="The login that the backend asks for. [default: LABELER_BASIC_AUTH_USER and _PASS]",
         rich_help_panel=STUDIO,
     ),
 ]
 ProjectOption = Annotated[
     int | None,
     typer.Option(
-        "--ls-project", min=1, help="The project's number: it is in the address of its page.", rich_help_panel=STUDIO
+        "--ls-project",
+        min=1,
+        help="The project's number: it is in the address of its page.",
+        rich_help_panel=STUDIO,
     ),
 ]
 

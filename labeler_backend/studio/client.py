@@ -23,8 +23,8 @@ PAGE = 500
 """Tasks per request."""
 
 _WHERE_TOKENS_ARE = (
-    "take one from Account & Settings in Label Studio (either kind works: a personal access token, or a legacy "
-    "token where the organization still allows them)"
+    "take one from Account & Settings in Label Studio (either kind works: a personal access token, or a "
+    "legacy token where the organization still allows them)"
 )
 
 
@@ -126,9 +126,7 @@ class Studio:
         found = self.get("/api/version")
         release = found.get("release") if isinstance(found, Mapping) else None
         if not isinstance(release, str):
-            raise StudioError(
-                f"{self.url} answers, but not as Label Studio does: check the URL (the part before /projects)."
-            )
+            raise StudioError(f"{self.url} answers, but not as Label Studio does: check the URL.")
         if version_tuple(release) < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             raise StudioError(f"{self.url} is Label Studio {release}: update it to {oldest} or newer.")
@@ -216,8 +214,8 @@ class Studio:
             text = f"{self.url} redirects to {target}: give that address as the URL."
         elif status == 404 and (named := re.match(r"/api/projects/(\d+)", path)):
             text = (
-                f"{self.url} has no project {named[1]} that this user may see: the number is in the address of "
-                "the project's page."
+                f"{self.url} has no project {named[1]} that this user may see: the number is in the address "
+                "of the project's page."
             )
         elif status == 404:
             text = f"{self.url} knows no {path}: check the URL, and that its version is 1.16 or newer."
@@ -281,10 +279,13 @@ def _flat(value: Any) -> str:
 
 def unreachable(url: str, error: httpx.HTTPError) -> StudioError:
     """The sentence for a server that did not answer."""
-    if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout | httpx.ReadError | httpx.RemoteProtocolError):
+    if isinstance(
+        error, httpx.ReadTimeout | httpx.WriteTimeout | httpx.ReadError | httpx.RemoteProtocolError
+    ):
         kind = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off"
         return StudioError(f"{url} {kind}: look at what it logs, and run this again.")
     detail = " ".join(str(error).split()) or type(error).__name__
     return StudioError(
-        f"{url} cannot be reached ({detail}): check that it runs and that the address is right.", reached=False
+        f"{url} cannot be reached ({detail}): check that it runs and that the address is right.",
+        reached=False,
     )

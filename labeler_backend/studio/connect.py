@@ -14,8 +14,8 @@ FIRST_TITLE = "Emergent Labeler"
 """Of the backend until its model version is known."""
 SSRF_MEND = (
     "start Label Studio with LABEL_STUDIO_ML_BLOCK_LOCAL_IP=false and "
-    "LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false (both are needed: with the first alone predictions work, but no "
-    "event about annotations ever arrives)"
+    "LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false (both: with the first alone predictions work, but no event "
+    "about annotations ever arrives)"
 )
 
 
@@ -239,7 +239,9 @@ def is_ssrf(error: StudioError) -> bool:
 
 def _explained(error: StudioError, url: str) -> StudioError:
     if is_ssrf(error):
-        return StudioError(f"Label Studio refuses {url}, since its address is private: {SSRF_MEND}.", error.status)
+        return StudioError(
+            f"Label Studio refuses {url}, since its address is private: {SSRF_MEND}.", error.status
+        )
     text = str(error)
     if "authentication parameters" in text or "401" in text:
         return StudioError(f"{url} asks for a login: give it with --basic-auth USER:PASSWORD.", error.status)

@@ -33,8 +33,8 @@ def labeling_config(labels: Sequence[str], kind: Kind, frame_rate: float = 25.0)
         frame_rate: frames per second of the videos; of `video` only.
 
     Raises:
-        LabelerError: no label, an empty or repeated one, one that Label Studio cannot hold, an unknown kind, or
-            a frame rate that is not positive.
+        LabelerError: no label, an empty or repeated one, one that Label Studio cannot hold, an unknown kind,
+            or a frame rate that is not positive.
     """
     names = _checked(labels)
     if kind == "video":
@@ -64,7 +64,7 @@ def _video(names: Sequence[str], frame_rate: float) -> str:
     if not 0 < frame_rate < float("inf"):
         raise LabelerError(f"{frame_rate} is no frame rate: give the frames per second of the videos.")
     lines = [
-        "  <!-- frameRate has to be that of the videos: with any other number boxes drift off their frames. -->",
+        "  <!-- frameRate has to be that of the videos, or boxes drift off their frames. -->",
         f'  <Video name="video" value="$video" frameRate="{frame_rate:g}"/>',
         '  <VideoRectangle name="box" toName="video" smart="false"/>',
         *_control("Labels", "labels", "video", names, ""),
