@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -24,10 +22,10 @@ from labeler_backend.cli.options import (
     ModelOption,
     SizeOption,
 )
+from labeler_backend.cli.progress import progress_bar
 from labeler_backend.errors import LabelerError
 
 if TYPE_CHECKING:
-    from labeler_backend.batch.state import Counts
     from labeler_backend.batch.types import MaskProposer, Options, Summary
 
 
@@ -149,7 +147,7 @@ def _masks(
     from labeler_backend.batch.types import Formats
 
     formats = Formats(instance=instance, instance_png=write_instance_png, coco=write_coco)
-    with _progress(quiet=as_json) as progress:
+    with progress_bar(quiet=as_json) as progress:
         summary = run(
             inputs, out, make, options, formats, existing=existing, engine=engine.value, progress=progress
         )
@@ -171,15 +169,3 @@ def _say(summary: Summary) -> None:
             f"{summary.failed} of {summary.images} images failed: {out}/failures.jsonl says why.", err=True
         )
     typer.echo(f"Look at {out / 'report.html'}")
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[Counts], None]]:
-    """A bar on a terminal; nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda counts: None
-        return
-    from labeler_backend.batch.progress import bar
-
-    with bar() as show:
-        yield show
