@@ -142,10 +142,11 @@ def connection(patient: Patient) -> Iterator[Check]:
         return
     rows = [row for row in patient.backends if patient.backend and same(row["url"], patient.backend)]
     if not rows:
-        detail = (
-            f"project {patient.project} has no ML backend{f' {patient.backend}' if patient.backend else ''}"
-        )
-        yield Check("ML backend", "wrong", detail, _CONNECT)
+        if patient.backend is None:
+            yield Check("ML backend", "skipped", "none is connected", "To connect one: labeler connect.")
+        else:
+            detail = f"{patient.backend} is not connected to project {patient.project}"
+            yield Check("ML backend", "wrong", detail, _CONNECT)
         return
     row = rows[0]
     if row["state"] in ("DI", "ER"):
