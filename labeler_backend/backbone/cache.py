@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
-import tempfile
-import threading
-import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,18 +13,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import safetensors
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from labeler_backend.backbone.encoder import IMAGE_SIZE, Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import Side, UInt8Image
+from labeler_backend.store import Store
 
 logger = logging.getLogger("labeler_backend")
-
-_SUFFIX = ".safetensors"
-_KEEP = 0.9  # of the cap, after making room: so that not every new entry has to
-_RECOUNT = 0.02  # of the cap written by this process between two looks at what all processes have stored
-_STALE_SECONDS = 3600.0  # a temporary file this old was left by a kill
 
 
 def rounded(features: Features) -> Features:
@@ -51,12 +42,17 @@ class FeatureCache:
 
     def __init__(self, root: Path, max_bytes: int) -> None:
         """`root` is made with the first entry; `max_bytes` is of all entries together, 0 = no cache."""
-        self.root = root
-        self.max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._stored: int | None = None  # bytes, as far as this process knows; None = never looked
-        self._written = 0  # bytes by this process since it looked
-        self._writable = max_bytes > 0
+        self.store = Store(root, max_bytes, ".safetensors")
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self.store.root
+
+    @property
+    def max_bytes(self) -> int:
+        """Of all entries together."""
+        return self.store.max_bytes
 
     @staticmethod
     def key(image: UInt8Image, model_key: str, input_size: tuple[int, int]) -> str:
@@ -67,51 +63,25 @@ class FeatureCache:
         return digest.hexdigest()
 
     def path(self, key: str) -> Path:
-        """Where an entry stands: two levels of 256 folders keep each of them small."""
-        return self.root / key[:2] / key[2:4] / f"{key}{_SUFFIX}"
+        """Where an entry stands."""
+        return self.store.path(key)
 
     def get(self, key: str) -> Features | None:
         """The features stored under a key, or None."""
-        if self.max_bytes <= 0:
+        data = self.store.read(key)
+        if data is None:
             return None
-        path = self.path(key)
         try:
-            features = _read(path)
-        except OSError:
-            return None
+            return _deserialise(data)
         except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-            logger.warning("%s is damaged (%s) and is computed again.", path, error)
-            _remove(path)
+            logger.warning("%s is damaged (%s) and is computed again.", self.path(key), error)
+            self.store.discard(key)
             return None
-        with contextlib.suppress(
-            OSError
-        ):  # a read-only cache is still one, its entries only do not get younger
-            os.utime(path)
-        return features
 
     def put(self, key: str, features: Features) -> None:
         """Store features, making room if need be; never raises because of the disk."""
-        data = _serialise(features)
-        if not self._writable or len(data) > self.max_bytes:
-            return
-        try:
-            _write_atomically(self.path(key), data)
-            self._count(len(data))
-        except OSError as error:
-            self._writable = False
-            logger.warning(
-                "Features are not cached from here on: %s (%s).", self.root, error.strerror or error
-            )
-
-    def _count(self, written: int) -> None:
-        """Add to the tally; look at the folder and make room when the tally is old or over the cap."""
-        with self._lock:
-            self._written += written
-            self._stored = None if self._stored is None else self._stored + written
-            old = self._written > _RECOUNT * self.max_bytes
-            if self._stored is None or old or self._stored > self.max_bytes:
-                self._stored = _make_room(self.root, self.max_bytes)
-                self._written = 0
+        if self.max_bytes > 0:
+            self.store.write(key, _serialise(features))
 
 
 def encode_cached(
@@ -174,11 +144,12 @@ def _checksum(tokens: npt.NDArray[np.float16], attention: npt.NDArray[np.float32
     return zlib.crc32(attention.tobytes(), zlib.crc32(tokens.tobytes()))
 
 
-def _read(path: Path) -> Features:
-    """Raises OSError where it cannot be read, anything else of a damaged file's where it is not sound."""
-    with safetensors.safe_open(path, framework="numpy") as stored:
-        facts = json.loads((stored.metadata() or {})["features"])
-        tokens, attention = stored.get_tensor("tokens"), stored.get_tensor("attention")
+def _deserialise(data: bytes) -> Features:
+    """Raises ValueError, KeyError, TypeError or SafetensorError where the data is not sound."""
+    tensors = load(data)
+    header_end = 8 + int.from_bytes(data[:8], "little")  # the format's own: length, JSON header, tensors
+    facts = json.loads(json.loads(data[8:header_end])["__metadata__"]["features"])
+    tokens, attention = tensors["tokens"], tensors["attention"]
     if _checksum(tokens, attention) != facts["crc32"]:
         raise ValueError("the checksum differs")
     return Features(
@@ -188,46 +159,3 @@ def _read(path: Path) -> Features:
         input_size=(facts["input_size"][0], facts["input_size"][1]),
         model_key=facts["model_key"],
     )
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """No fsync: what a power cut kept from the disk, the checksum finds, and it is computed again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        _remove(Path(temporary))
-        raise
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
-
-
-def _make_room(root: Path, max_bytes: int) -> int:
-    """Delete the least recently used entries while they exceed the cap; returns the bytes that stay."""
-    entries: list[tuple[float, int, Path]] = []
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder, name)
-            try:
-                status = path.stat()
-            except OSError:  # another process was first
-                continue
-            if name.endswith(_SUFFIX):
-                entries.append((status.st_mtime, status.st_size, path))
-            elif name.endswith(".part") and time.time() - status.st_mtime > _STALE_SECONDS:
-                _remove(path)
-    total = sum(size for _, size, _ in entries)
-    if total <= max_bytes:
-        return total
-    for _, size, path in sorted(entries):
-        if total <= _KEEP * max_bytes:
-            break
-        _remove(path)
-        total -= size
-    return total

@@ -5,9 +5,36 @@ Extra fields are let through: Label Studio sends far more than is used here, and
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+def project_id(value: object) -> str:
+    """The project's number, from what a request or an event names it by; empty where there is none.
+
+    /setup and /predict say `1.1795428142` (number and time of creation), webhooks `{"id": 1, …}` or 1.
+    """
+    if isinstance(value, dict):
+        return project_id(value.get("id"))
+    return str(value).partition(".")[0] if isinstance(value, str | int) else ""
+
+
+def project_uid(project: object) -> str:
+    """`1.1795428142`, as /setup and /predict name it, from a webhook's project; empty where it does not say.
+
+    Made as Label Studio's ml/api_connector.py does: number and time of creation, so that the projects of
+    several Label Studios stay apart.
+    """
+    number = project_id(project)
+    if not number or not isinstance(project, dict):
+        return number
+    try:
+        created = datetime.fromisoformat(str(project.get("created_at")).replace("Z", "+00:00"))
+    except ValueError:
+        return number
+    return f"{number}.{int(created.timestamp())}"
 
 
 class _Lenient(BaseModel):
@@ -123,6 +150,7 @@ class QueueStatus(BaseModel):
     running: int
     capacity: int
     done: int
+    failed: int = Field(0, description="Tasks that failed since the start.")
     images_per_second: float = Field(description="Over the last minute.")
 
 
@@ -161,3 +189,15 @@ class StatusReport(BaseModel):
     caches: list[CacheStatus]
     projects: list[ProjectStatus]
     failures: list[Failure] = Field(description="The last ones, newest first.")
+
+
+class Noted(BaseModel):
+    """POST /webhook: the event is noted; whatever it asks for is done later."""
+
+    status: str = "ok"
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    detail: str = Field(description="One sentence: what, where, the mend.")

@@ -1,0 +1,99 @@
+"""Bodies: requests capped, parsed, refused in one sentence; answers written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from typing_extensions import TypedDict
+
+from labeler_backend.server.protocol import Element, PredictRequest
+
+Model = TypeVar("Model", bound=BaseModel)
+MB = 1_000_000
+_ELEMENT: TypeAdapter[Element] = TypeAdapter(Element)
+
+
+class _Unread(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="ignore")  # type: ignore[misc]
+
+
+class _Task(TypedDict, total=False):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    annotations: list[_Unread]
+    drafts: list[_Unread]
+    predictions: list[_Unread]
+
+
+class PredictBody(PredictRequest):
+    """A `PredictRequest` whose tasks come without what hangs on them.
+
+    A click brings all annotations and drafts of its task, which may be tens of MB of brush strokes and is of no
+    use here; only how many there are is kept.
+    """
+
+    tasks: list[Annotated[_Task | Any, Field(union_mode="left_to_right")]]
+
+
+async def read(request: Request, max_mb: float) -> bytes:
+    """The body, of at most `max_mb` MB.
+
+    Raises:
+        HTTPException: 413 when it has more; 415 when it does not say that it is JSON; 400 when it ends early.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # A page of another site can make a browser post anything here, but not under this type.
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise HTTPException(415, "The body has to be JSON, sent with 'Content-Type: application/json'.")
+    chunks, size = [], 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= max_mb * MB:
+                chunks.append(chunk)
+            elif size > 2 * max_mb * MB:
+                break  # until here it is read and thrown away: who is cut off while sending never sees why
+    except ClientDisconnect as error:
+        raise HTTPException(400, "The body ended before it was whole.") from error
+    if size > max_mb * MB:
+        raise HTTPException(413, f"The body is larger than the {max_mb:g} MB taken here.")
+    return b"".join(chunks)
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """`body` as `model`.
+
+    Raises:
+        HTTPException: 400 when it is no JSON, 422 when it does not fit.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        if first["type"] == "json_invalid":
+            raise HTTPException(400, f"The body is not JSON: {_plain(first['msg'])}.") from None
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise HTTPException(422, f"{place}: {_plain(first['msg'])}; /openapi.json says what fits.") from None
+
+
+def dump(elements: Sequence[Element]) -> tuple[bytes, dict[int, Exception]]:
+    """The answer to /predict as JSON; an element that cannot be written becomes `[]` and is named with why.
+
+    One element at a time: a single call for all would hold the interpreter's lock for as long as it takes.
+    """
+    written, failed = [], {}
+    for index, element in enumerate(elements):
+        try:
+            written.append(_ELEMENT.dump_json(element))
+        except (PydanticSerializationError, ValueError) as error:
+            written.append(b"[]")
+            failed[index] = error
+    return b'{"results":[' + b",".join(written) + b"]}", failed
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Invalid JSON: ").rstrip(".")

@@ -1,0 +1,79 @@
+"""Puts a `Service` together from the settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from labeler_backend.backbone.cache import FeatureCache
+from labeler_backend.backbone.registry import resolve
+from labeler_backend.labeler import Labeler
+from labeler_backend.proposals import propose
+from labeler_backend.server.acceptance import Acceptance
+from labeler_backend.server.connections import Connections
+from labeler_backend.server.proposing import Proposing
+from labeler_backend.server.service import Limits, Service
+from labeler_backend.settings import ServerSettings
+from labeler_backend.store import Store
+from labeler_backend.studio.media import MediaPolicy, MediaStore
+
+GB = 1e9
+_ANSWERS_GB = 1.0  # proposals and answers, about 50 kB an image
+CAPACITY = 4096
+"""Images that may wait for the model; a request has at most 32 of them in the queue at once."""
+
+
+def model_version(model: str, size: int) -> str:
+    """What predictions of this backend are stamped with, known without loading the model.
+
+    Label Studio asks for all tasks again when it changes, so it holds just what changes proposals much.
+    """
+    name = re.sub(r"[^\w.-]+", "-", Path(resolve(model).name).name)
+    return f"{name}-{size}-v{propose.VERSION}"
+
+
+def make_service(settings: ServerSettings) -> Service:
+    """The backend as the settings have it; the model is loaded when it starts.
+
+    Raises:
+        LabelerError: a model nobody knows.
+    """
+    cache = settings.cache_dir
+    features = FeatureCache(cache / "features", int(settings.cache_gb * GB))
+    proposals = Store(cache / "proposals", int(_ANSWERS_GB * GB), ".json")
+    answers = Store(cache / "answers", int(_ANSWERS_GB * GB), ".json")
+    media = Store(cache / "media", int(settings.media_cache_gb * GB), ".media")
+
+    def load() -> Labeler:
+        return Labeler.load(
+            settings.model,
+            device=settings.device,
+            dtype=settings.dtype,
+            size=settings.size,
+            cache=features,
+            cache_dir=cache,
+        )
+
+    policy = MediaPolicy(
+        allowed_hosts=settings.allowed_hosts,
+        media_roots=settings.media_roots,
+        max_bytes=int(settings.media_max_mb * 1e6),
+        total_timeout=settings.media_timeout,
+    )
+    secret = settings.label_studio_api_key
+    return Service(
+        model=settings.model,
+        size=settings.size,
+        model_version=model_version(settings.model, settings.size),
+        proposing=Proposing(load, proposals, max_pixels=settings.max_pixels, capacity=CAPACITY),
+        media=MediaStore(media, policy),
+        connections=Connections(
+            settings.data_dir / "connections.json",
+            settings.label_studio_url,
+            secret.get_secret_value() if secret else None,
+        ),
+        answers=answers,
+        acceptance=Acceptance(settings.data_dir / "acceptance.sqlite"),
+        caches={"media": media, "features": features.store, "proposals": proposals, "answers": answers},
+        limits=Limits(deadline=settings.deadline),
+    )

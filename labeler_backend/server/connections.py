@@ -1,0 +1,90 @@
+"""Which Label Studio a project belongs to: said only by /setup, needed after a restart by everything else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from labeler_backend.files import replacing
+from labeler_backend.studio.media import Access
+
+logger = logging.getLogger("labeler_backend")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What /setup said of one project.
+
+    Attributes:
+        hostname: base URL of Label Studio as it calls itself.
+        token: of the project's creator; of no use where legacy tokens are switched off.
+        extra_params: as typed into the Model page.
+    """
+
+    hostname: str = ""
+    token: str = ""
+    extra_params: Mapping[str, Any] | str | None = None
+
+
+class Connections:
+    """By project (`1.1795428142`); kept in a file that only this user may read."""
+
+    def __init__(self, path: Path, studio_url: str | None, api_key: str | None) -> None:
+        """`studio_url` and `api_key` are the operator's own words, which win over what /setup says."""
+        self._path = path
+        self._url, self._key = (studio_url or "").rstrip("/"), api_key
+        self._known = _read(path)
+        self._writing = threading.Lock()
+
+    def remember(self, project: str, connection: Connection) -> bool:
+        """Whether that is news, and `save` is to be called."""
+        if self._known.get(project) == connection:
+            return False
+        self._known = {**self._known, project: connection}
+        return True
+
+    def save(self) -> None:
+        """Writes the file; a disk that is full or read-only costs the memory of a restart, no more."""
+        with self._writing:
+            try:
+                with replacing(self._path) as part:
+                    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+                        json.dump({name: asdict(one) for name, one in self._known.items()}, file)
+            except OSError as error:
+                logger.warning("%s cannot be written (%s).", self._path, error.strerror or error)
+
+    def of(self, project: str) -> Connection:
+        """What is known of a project; empty where nothing is."""
+        return self._known.get(project, Connection())
+
+    def access(self, project: str) -> Access | None:
+        """Where this project's media are, and with which token.
+
+        The operator's token goes only to the operator's URL, and a token from /setup only to the host that
+        came with it: whoever can call /setup must not be able to have either sent elsewhere.
+        """
+        said = self.of(project)
+        hostname = said.hostname.rstrip("/")
+        if urlsplit(hostname).scheme not in ("http", "https"):
+            hostname = ""
+        if self._url:
+            aliases = (hostname,) if hostname and hostname != self._url else ()
+            return Access(self._url, self._key or said.token or None, aliases)
+        return Access(hostname, said.token or None) if hostname else None
+
+
+def _read(path: Path) -> dict[str, Connection]:
+    try:
+        return {name: Connection(**one) for name, one in json.loads(path.read_text()).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        logger.warning("%s is damaged (%s): Label Studio fills it again at its next /setup.", path, error)
+        return {}

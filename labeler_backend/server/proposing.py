@@ -1,0 +1,162 @@
+"""From an image file to its proposals: the model's side of the backend, and what it remembers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from labeler_backend.backbone.device import dtype_name
+from labeler_backend.backbone.gate import Gate, check_between_layers
+from labeler_backend.errors import InputError, LabelerError
+from labeler_backend.media import decode
+from labeler_backend.proposals.propose import ProposalSettings
+from labeler_backend.proposals.types import Proposal
+from labeler_backend.server.pool import EXPRESS, PriorityPool, Urgency
+from labeler_backend.store import Store
+from labeler_backend.studio.media import Media
+
+if TYPE_CHECKING:
+    from labeler_backend.labeler import Labeler
+
+logger = logging.getLogger("labeler_backend")
+EXPRESS_THREADS = 2
+"""So that a click need not wait for a task that is being opened."""
+_TRY_AGAIN = 30.0  # seconds after which a model that could not be loaded is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found in one image.
+
+    Attributes:
+        size: (H, W) of the upright image in pixels.
+        proposals: by falling score.
+    """
+
+    size: tuple[int, int]
+    proposals: tuple[Proposal, ...]
+
+
+class Proposing:
+    """Loads the model in the background, and answers from the cache or through the model.
+
+    Attributes:
+        state: `waiting`, `loading`, `ready` or `failed`.
+        problem: why it failed, one sentence.
+    """
+
+    def __init__(self, load: Callable[[], Labeler], store: Store, *, max_pixels: int, capacity: int) -> None:
+        """`load` makes the model; `store` keeps proposals; images of more than `max_pixels` are refused."""
+        self.state = "waiting"
+        self.problem: str | None = None
+        self.store = store
+        self._load, self._max_pixels = load, max_pixels
+        self._labeler: Labeler | None = None
+        self._next_try = 0.0
+        self._loading = threading.Lock()
+        self._gate = Gate()
+        cores = torch.get_num_threads()
+        self.pool = PriorityPool(
+            "model",
+            threads=cores,
+            express=EXPRESS_THREADS,
+            capacity=capacity,
+            begin=lambda express: _use_threads(cores if express else 1),
+            around=self._around,
+        )
+        _use_threads(cores)  # what a thread sets is also what later ones begin with
+
+    @property
+    def facts(self) -> tuple[str, str, str] | None:
+        """Device, dtype and key of the loaded model."""
+        if self._labeler is None:
+            return None
+        encoder = self._labeler.encoder
+        return str(encoder.device), dtype_name(encoder.dtype), encoder.model_key
+
+    def labeler(self) -> Labeler:
+        """The model, loaded by whoever comes first.
+
+        Raises:
+            LabelerError: it cannot be loaded; the next call tries again.
+        """
+        with self._loading:
+            if self._labeler is None:
+                self._labeler = self._loaded()
+            return self._labeler
+
+    async def see(self, media: Media, settings: ProposalSettings, urgency: Urgency) -> Seen:
+        """The proposals of an image.
+
+        Raises:
+            InputError: the file is no image that can be used.
+            LabelerError: the model cannot be loaded.
+            Full: too much is waiting.
+        """
+        key = (media.sha256, settings)
+        return await self.pool.run(key, urgency, lambda: self._see(media, settings))
+
+    def _see(self, media: Media, settings: ProposalSettings) -> Seen:
+        labeler = replace(self.labeler(), settings=settings)
+        key = hashlib.sha256(f"{media.sha256} {labeler.fingerprint}".encode()).hexdigest()
+        known = self.store.read(key)
+        if known is not None and (seen := _from_json(known)) is not None:
+            return seen
+        try:
+            image = decode(media.path, max_pixels=self._max_pixels)
+        except InputError as error:  # what it is called here says nothing to the reader
+            raise InputError(str(error).replace(str(media.path), media.name)) from error
+        features = labeler.encode([image])[0]
+        self._gate.checkpoint()
+        seen = Seen((image.shape[0], image.shape[1]), tuple(labeler.propose(image, features)))
+        self.store.write(key, _to_json(seen))
+        return seen
+
+    def _loaded(self) -> Labeler:
+        if self.problem and time.monotonic() < self._next_try:
+            raise LabelerError(f"The model could not be loaded: {self.problem}")
+        self.state, self.problem = "loading", None
+        try:
+            labeler = self._load()
+        except Exception as error:
+            self.state, self.problem = "failed", " ".join(str(error).split()) or type(error).__name__
+            self._next_try = time.monotonic() + _TRY_AGAIN
+            raise LabelerError(f"The model could not be loaded: {self.problem}") from error
+        if labeler.encoder.device.type == "cpu":
+            check_between_layers(labeler.encoder.model, self._gate)
+        self.state = "ready"
+        return labeler
+
+    def _around(self, urgency: Urgency, run: Callable[[], Any]) -> Any:
+        with self._gate.urgent() if urgency <= EXPRESS else self._gate.background():
+            return run()
+
+
+def _use_threads(count: int) -> None:
+    """How many threads torch may use for one operation of this thread: all for urgent work, which stands alone;
+    one for the rest, since images side by side use a CPU better. The result is the same to the bit.
+    """
+    torch.set_num_threads(count)
+
+
+def _to_json(seen: Seen) -> bytes:
+    return json.dumps({"size": seen.size, "proposals": [asdict(p) for p in seen.proposals]}).encode()
+
+
+def _from_json(data: bytes) -> Seen | None:
+    """None where it is damaged."""
+    try:
+        found = json.loads(data)
+        height, width = found["size"]
+        return Seen((height, width), tuple(Proposal(**p) for p in found["proposals"]))
+    except (ValueError, KeyError, TypeError) as error:
+        logger.warning("A cached answer is damaged (%s) and is computed again.", error)
+        return None

@@ -1,0 +1,37 @@
+"""What the HTTP app needs of the service behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from labeler_backend.server.protocol import Element, PredictRequest, SetupRequest, StatusReport, WebhookEvent
+
+HungUp = Callable[[], Awaitable[bool]]
+"""Whether the client has gone and nobody reads the answer any more."""
+
+
+class Backend(Protocol):
+    """The service. Coroutines and `setup`, `webhook`, `versions` are called on the event loop and must not block
+    it; `status` is called in a thread."""
+
+    async def start(self) -> None:
+        """Before the first request."""
+
+    async def stop(self, grace: float) -> None:
+        """Running calls of `predict` get `grace` seconds to answer with what is ready."""
+
+    def setup(self, request: SetupRequest) -> str:
+        """The model version, at once."""
+
+    async def predict(self, request: PredictRequest, hung_up: HungUp) -> list[Element]:
+        """One element per task, in their order."""
+
+    def webhook(self, event: WebhookEvent) -> None:
+        """Takes note; the work is done later."""
+
+    def versions(self) -> list[str]:
+        """Model versions that can be asked for."""
+
+    def status(self) -> StatusReport:
+        """What /status shows."""

@@ -1,0 +1,295 @@
+"""What a labelling config asks for: which tag a proposal answers in, with which label, what is a prompt."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal, cast, get_args
+
+from label_studio_sdk.label_interface.interface import LabelInterface
+
+from labeler_backend.errors import InputError
+from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS
+from labeler_backend.studio.tags import ConfigError, ControlTag, ObjectTag, read_tags
+from labeler_backend.studio.tuning import extra_of, tuned
+
+AnswerKind = Literal["polygonlabels", "brushlabels", "bitmasklabels", "rectanglelabels"]
+PromptKind = Literal["keypointlabels", "rectanglelabels", "keypoint", "rectangle"]
+
+_CACHED_CONFIGS = 64  # projects at once; a config of 10,000 labels takes about 15 MB
+_VARIABLE = re.compile(r"\$[^\s,${}]+")
+_CATCH_ALL = frozenset({"object", "*"})
+
+__all__ = [
+    "AnswerKind",
+    "AnswerTag",
+    "ConfigError",
+    "ImageTag",
+    "LabelingConfig",
+    "PromptKind",
+    "PromptTag",
+    "read_config",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTag:
+    """An `<Image>`.
+
+    Attributes:
+        name: the tag's name.
+        key: of the task's data, without the `$`; may be a path (`pages[0].url`).
+        many: whether it shows several pages (`valueList`).
+    """
+
+    name: str
+    key: str
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTag:
+    """The control tag proposals go to.
+
+    Attributes:
+        name: the tag's name.
+        image: what it labels.
+        kind: the type of its regions.
+        labels: its static labels, in their order.
+        label: what proposals take that no head has named; None where the tag has no static label.
+        certain: False where `label` is only a guess.
+        max_proposals: per page.
+        min_score: proposals below it are not shown.
+        max_points: of one object's polygons.
+    """
+
+    name: str
+    image: ImageTag
+    kind: AnswerKind
+    labels: tuple[str, ...]
+    label: str | None
+    certain: bool
+    max_proposals: int = 20
+    min_score: float = 0.05
+    max_points: int = DEFAULT_MAX_POINTS
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTag:
+    """A control tag whose points or boxes ask for a mask."""
+
+    name: str
+    image: ImageTag
+    kind: PromptKind
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelingConfig:
+    """One labelling config, read.
+
+    Attributes:
+        xml: as it was given.
+        images: the pictures it shows.
+        answers: at most one per picture.
+        prompts: what people may click or draw to ask for a mask.
+        notes: sentences: what in it gets no answer, and why.
+    """
+
+    xml: str = field(repr=False)
+    images: tuple[ImageTag, ...]
+    answers: tuple[AnswerTag, ...]
+    prompts: tuple[PromptTag, ...]
+    notes: tuple[str, ...]
+    _interface: LabelInterface = field(repr=False, compare=False)
+
+    def answer_for(self, image: ImageTag) -> AnswerTag | None:
+        """The tag that proposals on this picture go to."""
+        return next((answer for answer in self.answers if answer.image == image), None)
+
+    def pages(self, data: Mapping[str, Any], image: ImageTag) -> list[str]:
+        """The addresses of a task's pictures, in order; one unless the tag has `valueList`.
+
+        A list where the tag has `value` shows its first picture only, as in Label Studio's editor.
+
+        Raises:
+            InputError: the data lacks the key, or holds something else than text there.
+        """
+        value = _lookup(data, image)
+        addresses = value if isinstance(value, list) else [value]
+        for address in addresses or [None]:
+            if not isinstance(address, str) or not address.strip():
+                raise InputError(
+                    f"The task's {image.key!r}, which <Image name={image.name!r}> shows, holds "
+                    f"{_kind_of(address)} instead of a picture's address: import the task again."
+                )
+        return addresses if image.many else addresses[:1]
+
+    def validate(self, prediction: Mapping[str, Any]) -> list[str]:
+        """What Label Studio's own validation would say against a prediction; empty when nothing."""
+        errors: list[str] = self._interface.validate_prediction(prediction, return_errors=True)  # type: ignore[no-untyped-call]
+        return errors
+
+
+def read_config(xml: str, extra_params: Mapping[str, Any] | str | None = None) -> LabelingConfig:
+    """Reads a labelling config; the last ones are kept.
+
+    The tag that answers on a picture: one that says `model_answer="true"`; else the first of PolygonLabels,
+    BrushLabels, BitmaskLabels and RectangleLabels in document order that does not say `smart="true"`; else
+    the first. Its label: the only one; else the one whose `predicted_values` holds `object` or `*`; else the
+    first, as a guess. The tag's `model_score_threshold`, `model_max_proposals`, `model_max_points` tune it.
+
+    Args:
+        xml: the config.
+        extra_params: the same three names as in the tag's attributes, which win; a mapping, or JSON as text.
+
+    Raises:
+        ConfigError: it is not XML, or has a DOCTYPE.
+    """
+    if not isinstance(extra_params, str) and extra_params is not None:
+        extra_params = json.dumps(dict(extra_params), sort_keys=True, default=str)
+    return _read(xml, extra_params)
+
+
+@lru_cache(maxsize=_CACHED_CONFIGS)
+def _read(xml: str, extra_params: str | None) -> LabelingConfig:
+    tags = read_tags(xml)
+    extra, notes = extra_of(extra_params)
+    images, about_images = _images(tags.objects)
+    chosen = {image: control for image in images if (control := _chosen(tags.controls, image)) is not None}
+    made = [_answer(control, image, extra) for image, control in chosen.items()]
+    prompts = tuple(_prompts(tags.controls, images))
+    busy = {control.name for control in chosen.values()} | {prompt.name for prompt in prompts}
+    notes += about_images
+    notes += [note for _, about in made for note in about]
+    notes += _unanswered(tags.controls, tags.objects, busy)
+    if not made:
+        notes.append(
+            "No tag of this labelling config can hold proposals: add <PolygonLabels>, <BrushLabels>, "
+            "<BitmaskLabels> or <RectangleLabels> whose toName is the name of an <Image>."
+        )
+    answers = tuple(answer for answer, _ in made)
+    return LabelingConfig(xml, images, answers, prompts, tuple(notes), tags.interface)
+
+
+def _images(objects: Sequence[ObjectTag]) -> tuple[tuple[ImageTag, ...], list[str]]:
+    """The pictures, and notes on those whose address is not simply a key of the data."""
+    images, notes = [], []
+    for tag in objects:
+        if tag.kind != "image":
+            continue
+        if _VARIABLE.fullmatch(tag.value):
+            images.append(ImageTag(tag.name, tag.value[1:], tag.many))
+        else:
+            notes.append(
+                f"<Image name={tag.name!r}> gets no answer, because {tag.value!r} is not one key of the "
+                f"task's data: write it as $key."
+            )
+    return tuple(images), notes
+
+
+def _chosen(controls: Sequence[ControlTag], image: ImageTag) -> ControlTag | None:
+    """Which control answers on this picture."""
+    able = [c for c in controls if c.kind in get_args(AnswerKind) and image.name in c.targets]
+    asked = [c for c in able if c.says("model_answer", "true")]
+    plain = [c for c in able if not c.says("smart", "true")]
+    return next(iter(asked + plain + able), None)
+
+
+def _answer(control: ControlTag, image: ImageTag, extra: Mapping[str, Any]) -> tuple[AnswerTag, list[str]]:
+    labels = _static_labels(control)
+    catch_all = [name for name in labels if _CATCH_ALL & _predicted_values(control, name)]
+    label = next(iter(catch_all or labels), None)
+    tuning, notes = tuned(control.attributes, extra, str(control))
+    if label is None:
+        notes.append(f"{control} has no <Label> with a fixed value, so nothing can be named: add one.")
+    elif len(labels) > 1 and not catch_all:
+        notes.append(
+            f"Proposals in {control} come as {label!r} with a lower score, which is only a guess: "
+            f'write predicted_values="object" into the <Label> that unnamed proposals shall take.'
+        )
+    kind = cast(AnswerKind, control.kind)
+    certain = len(labels) == 1 or bool(catch_all)
+    return AnswerTag(control.name, image, kind, labels, label, certain, **tuning), notes
+
+
+def _prompts(controls: Sequence[ControlTag], images: Sequence[ImageTag]) -> Iterator[PromptTag]:
+    """`smart` is on in Label Studio's editor unless it is switched off."""
+    for control in controls:
+        if control.kind not in get_args(PromptKind) or control.says("smart", "false"):
+            continue
+        for image in images:
+            if image.name in control.targets:
+                bare = not control.kind.endswith("labels")
+                labels = _labels_beside(controls, image) if bare else _static_labels(control)
+                yield PromptTag(control.name, image, cast(PromptKind, control.kind), labels)
+
+
+def _labels_beside(controls: Sequence[ControlTag], image: ImageTag) -> tuple[str, ...]:
+    """Of the `<Labels>` on the same picture, which name what bare tags draw."""
+    beside = [c for c in controls if c.kind == "labels" and image.name in c.targets]
+    return tuple(dict.fromkeys(name for control in beside for name in _static_labels(control)))
+
+
+def _unanswered(
+    controls: Sequence[ControlTag], objects: Sequence[ObjectTag], busy: Collection[str]
+) -> Iterator[str]:
+    """Why each control that neither answers nor prompts gets nothing."""
+    kinds = {tag.name: tag.kind for tag in objects}
+    for control in controls:
+        missing = [name for name in control.targets if name not in kinds]
+        if missing:
+            yield f"{control} gets no answer, because no tag is named {missing[0]!r}: mend its toName."
+        elif control.name in busy or control.kind == "labels":
+            continue
+        elif "image" not in (kinds[name] for name in control.targets):
+            yield f"{control} gets no answer, because only pictures are answered."
+        elif control.kind == "choices":
+            yield f"{control} gets no answer until a head has been trained on this project."
+        elif control.kind in get_args(AnswerKind):
+            yield (
+                f"{control} gets no answer, because another tag answers on its picture: "
+                f'write model_answer="true" into the one that shall.'
+            )
+        else:
+            yield f"{control} gets no answer, because only masks and boxes are proposed."
+
+
+def _static_labels(control: ControlTag) -> tuple[str, ...]:
+    return tuple(name for name in control.labels if not _VARIABLE.fullmatch(name))
+
+
+def _predicted_values(control: ControlTag, label: str) -> set[str]:
+    words = control.labels[label].get("predicted_values", "")
+    return {word.strip().lower() for word in words.split(",")}
+
+
+def _lookup(data: Mapping[str, Any], image: ImageTag) -> Any:
+    """The value under a key, or under a path as the editor understands it (`a.b`, `a[0].b`)."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"The task's data is {_kind_of(data)} instead of an object: import the task again.")
+    if image.key in data:
+        return data[image.key]
+    value: Any = data
+    for step in re.findall(r"[^.\[\]]+", image.key):
+        if isinstance(value, Mapping) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            raise InputError(
+                f"The task's data has no {image.key!r}, which <Image name={image.name!r}> shows: "
+                f"import the task again with it, or change the labelling config."
+            )
+    return value
+
+
+def _kind_of(value: object) -> str:
+    """How an error calls a value that is not what it should be."""
+    if value is None or value == "":
+        return "nothing"
+    names = {"dict": "an object", "list": "a list", "str": "a blank text"}
+    return names.get(type(value).__name__, f"a {type(value).__name__}")

@@ -1,0 +1,171 @@
+"""Proposals → what Label Studio stores: a prediction per task, and answers to clicks and boxes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labeler_backend.masks.rle import BoolMask
+from labeler_backend.proposals.types import Proposal
+from labeler_backend.server.protocol import Prediction
+from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
+from labeler_backend.studio.identity import object_ids
+from labeler_backend.studio.prompting import Prompt, read_prompt
+from labeler_backend.studio.regions import Place, mask_to_regions
+
+GUESSED = 0.5
+"""What a score is multiplied by where the label is only a guess."""
+
+MIN_BOX_IOU = 0.3
+"""How well a proposal's box must agree with the box somebody drew."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One picture of a task and what was found in it.
+
+    Attributes:
+        index: from 0; None unless the tag shows several (`valueList`).
+        size: (H, W) of the upright image.
+        proposals: masks of that size.
+    """
+
+    index: int | None
+    size: tuple[int, int]
+    proposals: Sequence[Proposal]
+
+
+def prediction(
+    task_id: int, config: LabelingConfig, pages: Mapping[str, Sequence[Page]], model_version: str
+) -> Prediction:
+    """A task's proposals as its answer; what the labelling config does not allow is left out.
+
+    Args:
+        task_id: in Label Studio; region ids depend on it.
+        config: of the project.
+        pages: by the name of the image tag.
+        model_version: as /setup says it.
+    """
+    regions: list[dict[str, Any]] = []
+    for image in config.images:
+        answer = config.answer_for(image)
+        if answer is not None:
+            for page in pages.get(image.name, ()):
+                regions += _page_regions(task_id, answer, page)
+    return _checked(config, regions, model_version)
+
+
+def answer_prompt(
+    task_id: int,
+    config: LabelingConfig,
+    context: Mapping[str, Any],
+    pages: Mapping[str, Sequence[Page]],
+    model_version: str,
+) -> Prediction:
+    """The proposal somebody clicked on or drew a box around; an empty result where there is none.
+
+    Of the proposals with all positive and no negative points inside, the one whose box agrees best with the
+    drawn box, or without a box the smallest. It takes the label of the prompt.
+
+    Args:
+        task_id: in Label Studio.
+        config: of the project.
+        context: of the request; what it holds besides points and boxes of prompt tags is passed over.
+        pages: by the name of the image tag.
+        model_version: as /setup says it.
+    """
+    prompt = read_prompt(context, config.prompts)
+    image = next((i for i in config.images if prompt is not None and i.name == prompt.image), None)
+    answer = config.answer_for(image) if image else None
+    if prompt is None or image is None or answer is None:
+        return _checked(config, [], model_version)
+    regions: list[dict[str, Any]] = []
+    for page in pages.get(image.name, ()):
+        if (page.index or 0) == prompt.page:
+            regions = _prompted_regions(task_id, answer, page, prompt)
+    return _checked(config, regions, model_version)
+
+
+def _page_regions(task_id: int, answer: AnswerTag, page: Page) -> Iterator[dict[str, Any]]:
+    ranked = _ranked(task_id, answer.image, page)
+    shown = [(name, p) for name, p in ranked if p.score >= answer.min_score]
+    for name, proposal in shown[: answer.max_proposals]:
+        label, certain = _label(answer, proposal.label)
+        if label is not None:
+            score = proposal.score if certain else proposal.score * GUESSED
+            yield from _regions(answer, page, name, proposal.mask, label, score)
+
+
+def _prompted_regions(task_id: int, answer: AnswerTag, page: Page, prompt: Prompt) -> list[dict[str, Any]]:
+    positive, negative, box = prompt.in_pixels(page.size)
+    best: tuple[float, str, Proposal] | None = None
+    for name, proposal in _ranked(task_id, answer.image, page):
+        if proposal.score < answer.min_score or not _agrees(proposal.mask, positive, negative):
+            continue
+        fit = -float(proposal.area) if box is None else _box_iou(proposal.box, box)
+        if (box is None or fit >= MIN_BOX_IOU) and (best is None or fit > best[0]):
+            best = fit, name, proposal
+    if best is None:
+        return []
+    _, name, proposal = best
+    label = prompt.label if prompt.label in answer.labels else _label(answer, proposal.label)[0]
+    return [] if label is None else _regions(answer, page, name, proposal.mask, label, proposal.score)
+
+
+def _ranked(task_id: int, image: ImageTag, page: Page) -> list[tuple[str, Proposal]]:
+    """The page's proposals with their ids, best first."""
+    proposals = sorted(page.proposals, key=lambda p: -p.score)
+    ids = object_ids(task_id, image.name, page.index, (p.mask for p in proposals))
+    return list(zip(ids, proposals, strict=True))
+
+
+def _label(answer: AnswerTag, named: str | None) -> tuple[str | None, bool]:
+    """The label a proposal takes, and whether it is more than a guess."""
+    if named is not None and (named in answer.labels or not answer.labels):
+        return named, True
+    return answer.label, answer.certain
+
+
+def _regions(
+    answer: AnswerTag, page: Page, name: str, mask: BoolMask, label: str, score: float
+) -> list[dict[str, Any]]:
+    return mask_to_regions(
+        mask,
+        answer.kind,
+        Place(answer.name, answer.image.name, page.index),
+        object_id=name,
+        labels=[label],
+        score=min(max(score, 0.0), 1.0),
+        max_points=answer.max_points,
+    )
+
+
+def _checked(config: LabelingConfig, regions: Sequence[dict[str, Any]], model_version: str) -> Prediction:
+    """Label Studio, with validation on, refuses a prediction for one wrong region."""
+    result = []
+    for region in regions:
+        errors = config.validate({"result": [region]})
+        if errors:
+            _LOG.warning("A region of %s is left out: %.200s", region["from_name"], errors[0])
+        else:
+            result.append(region)
+    score = max((region["score"] for region in result), default=0.0)
+    return Prediction(result=result, score=score, model_version=model_version)
+
+
+def _agrees(mask: BoolMask, positive: Sequence[tuple[int, int]], negative: Sequence[tuple[int, int]]) -> bool:
+    """Whether all positive pixels (row, column) and no negative one lie inside."""
+    return all(mask[p] for p in positive) and not any(mask[p] for p in negative)
+
+
+def _box_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes x, y, width, height."""
+    (ax, ay, aw, ah), (bx, by, bw, bh) = a, b
+    w = min(ax + aw, bx + bw) - max(ax, bx)
+    h = min(ay + ah, by + bh) - max(ay, by)
+    shared = max(w, 0.0) * max(h, 0.0)
+    return shared / (aw * ah + bw * bh - shared) if shared else 0.0

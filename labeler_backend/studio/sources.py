@@ -1,0 +1,260 @@
+"""Where a task's media lies: what stands in the task → a local file, the bytes themselves, or a request."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, unquote_to_bytes
+
+import httpx
+
+from labeler_backend.studio.addresses import canonical, is_host
+from labeler_backend.studio.media_types import Access, MediaError, MediaPolicy
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters or more: C:\ is a drive
+_CLOUD = ("s3", "gs", "azure-blob")
+# Paths that mean Label Studio where a task has them without a host. Others are files.
+_SERVED = re.compile(
+    r"/(data/upload/|data/local-files/?\?|storage-data/uploaded/?\?|(tasks|projects)/\d+/(presign|resolve)/\?)"
+)
+_SHOWN = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A regular file below one of the media roots, links resolved."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """The media itself."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A GET request.
+
+    Attributes:
+        url: absolute, http or https.
+        own: the Label Studio's base URL where `url` is one of its own, else None.
+        lasting: what lies there never changes.
+        name: the task's URL as errors may show it.
+    """
+
+    url: httpx.URL
+    own: httpx.URL | None
+    lasting: bool
+    name: str
+
+
+Source = Local | Inline | Remote
+
+
+def locate(url: str, access: Access | None, task_id: int | None, policy: MediaPolicy) -> Source:
+    """Reads what stands in a task's data.
+
+    Raises:
+        MediaError: it is malformed, of a kind that is not fetched, or a file outside the media roots.
+    """
+    text, name = url.strip(), shown(url)
+    match = _SCHEME.match(text)
+    scheme = match.group(1).lower() if match else None
+    if not text:
+        raise MediaError(
+            "A task has an empty address where its picture should be: import it again.", final=True
+        )
+    if scheme == "data":
+        return Inline(_inline(text, policy.max_bytes, name))
+    if scheme in _CLOUD:
+        return _presigned(text, access, task_id, name)
+    if scheme in ("http", "https"):
+        return _absolute(text, access, policy, name)
+    if scheme == "file":
+        return Local(_file(_file_path(text, name), policy.media_roots, name))
+    if scheme is not None:
+        raise MediaError(
+            f"{name} cannot be fetched, {scheme}: is not supported: use http(s), s3, gs, azure-blob or data.",
+            final=True,
+        )
+    if text.startswith("//"):
+        raise MediaError(f"{name} does not say how it is fetched: put http: or https: before it.", final=True)
+    rest = _served(text, access)
+    if rest is not None:
+        return _own(rest, _needed(access, name), policy, name)
+    return Local(_file(Path(text), policy.media_roots, name))
+
+
+def parse_http(text: str, name: str) -> httpx.URL:
+    """A URL that can be requested as it stands: http or https, a plain host, no user, no fragment.
+
+    Raises:
+        MediaError: it is anything else.
+    """
+    try:
+        url = httpx.URL(text).copy_with(fragment=None)
+        host, port = url.raw_host.decode("ascii"), url.port
+    except (httpx.InvalidURL, ValueError) as error:
+        raise MediaError(f"{name} is malformed ({error}): correct it in the task.", final=True) from None
+    if url.scheme not in ("http", "https"):
+        raise MediaError(f"{name} leads to a {url.scheme or 'nameless'}: address, not http(s).", final=True)
+    if url.userinfo:
+        raise MediaError(f"{name} has a user name in its address: take it out, it is not sent.", final=True)
+    if not is_host(host) or not (port is None or 0 < port < 65536):
+        raise MediaError(f"{name} is malformed (host or port): correct it in the task.", final=True)
+    return url
+
+
+def base_url(text: str) -> httpx.URL:
+    """A Label Studio's base URL.
+
+    Raises:
+        MediaError: it cannot be one; not final, as it is a setting.
+    """
+    try:
+        return parse_http(text.rstrip("/"), text)
+    except MediaError:
+        raise MediaError(
+            f"{shown(text)} is not the address of a Label Studio: set LABEL_STUDIO_URL to one with http:// "
+            "or https://.",
+            final=False,
+        ) from None
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int]:
+    """Scheme, host and port, each in one spelling: what a token belongs to."""
+    default = 443 if url.scheme == "https" else 80
+    return url.scheme, canonical(url.raw_host.decode("ascii")), url.port or default
+
+
+def shown(url: str) -> str:
+    """A URL as errors may show it: no user, no query (signatures) but the path of a local file, no bytes."""
+    text = url.strip().encode("utf-8", "replace").decode()
+    if text[:5].lower() == "data:":
+        return text.partition(",")[0][:40] + ",…"
+    text = re.sub(r"^([A-Za-z][\w+.-]*:)?//[^/?#]*@", r"\1//", text.partition("#")[0])
+    path, mark, query = text.partition("?")
+    plain = mark and path.rstrip("/").endswith("/data/local-files") and query.startswith("d=")
+    text = path + (f"?{query.partition('&')[0]}" if plain else "?…" if mark else "")
+    text = "".join(character if character.isprintable() else "�" for character in text)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"
+
+
+def _absolute(text: str, access: Access | None, policy: MediaPolicy, name: str) -> Source:
+    url = parse_http(text, name)
+    if access is None:
+        return Remote(url, None, False, name)
+    for alias in (access.url, *access.aliases):
+        base = base_url(alias)
+        prefix = base.raw_path.rstrip(b"/")
+        if origin(url) == origin(base) and url.raw_path.startswith(prefix + b"/"):
+            return _own(url.raw_path[len(prefix) :].decode("ascii"), access, policy, name)
+    base = base_url(access.url)
+    return Remote(url, base if origin(url) == origin(base) else None, False, name)
+
+
+def _own(rest: str, access: Access, policy: MediaPolicy, name: str) -> Source:
+    """A path below the Label Studio's base URL."""
+    base = base_url(access.url)
+    url = parse_http(str(base).rstrip("/") + rest, name)
+    if rest.startswith("/data/local-files"):
+        wanted = parse_qs(rest.partition("?")[2], keep_blank_values=True).get("d", [""])[-1]
+        path = _below(wanted.lstrip("/"), policy.media_roots)
+        if wanted and path is not None:
+            return Local(path)
+    return Remote(url, base, url.path.startswith(f"{base.path.rstrip('/')}/data/upload/"), name)
+
+
+def _served(text: str, access: Access | None) -> str | None:
+    """What follows the base path in a path that Label Studio serves, else None."""
+    bases = (access.url, *access.aliases) if access else ()
+    for prefix in ("", *(base_url(base).path.rstrip("/") for base in bases)):
+        if text.startswith(prefix) and _SERVED.match(text, len(prefix)):
+            return text[len(prefix) :]
+    return None
+
+
+def _presigned(text: str, access: Access | None, task_id: int | None, name: str) -> Source:
+    """As Label Studio's own front end asks for what lies in a bucket; it redirects, or passes it on."""
+    access = _needed(access, name)
+    if task_id is None:
+        raise MediaError(
+            f"{name} can only be fetched for a task with an id: send the task's id.", final=False
+        )
+    base = base_url(access.url)
+    code = base64.urlsafe_b64encode(text.encode("utf-8", "replace")).decode()
+    url = parse_http(f"{str(base).rstrip('/')}/tasks/{int(task_id)}/presign/?fileuri={code}", name)
+    return Remote(url, base, False, name)
+
+
+def _needed(access: Access | None, name: str) -> Access:
+    if access is None:
+        raise MediaError(
+            f"{name} lies in a Label Studio whose address is not known here: set LABEL_STUDIO_URL.",
+            final=False,
+        )
+    return access
+
+
+def _inline(text: str, max_bytes: int, name: str) -> bytes:
+    """The bytes of a data: URI (RFC 2397)."""
+    head, comma, body = text.partition(",")
+    if not comma:
+        raise MediaError(f"{name} is malformed (no comma): correct it in the task.", final=True)
+    if len(body) > 3 * max_bytes:  # longer than any spelling of so many bytes, before it is decoded
+        raise too_large(name, max_bytes)
+    data = unquote_to_bytes(body)
+    if head.lower().endswith(";base64"):
+        try:
+            packed = b"".join(data.split()).rstrip(b"=")
+            data = base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            raise MediaError(f"{name} is malformed (base64): correct it in the task.", final=True) from None
+    if len(data) > max_bytes:
+        raise too_large(name, max_bytes)
+    return data
+
+
+def too_large(name: str, max_bytes: int) -> MediaError:
+    """For what exceeds the policy's cap."""
+    return MediaError(f"{name} is larger than {max_bytes / 1e6:g} MB, the most: scale it down.", final=True)
+
+
+def _file_path(text: str, name: str) -> Path:
+    host, _, path = text[len("file:") :].removeprefix("//").partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise MediaError(
+            f"{name} names a file of another machine: use http(s) or a cloud storage.", final=True
+        )
+    return Path("/" + unquote(path.partition("?")[0].partition("#")[0]))
+
+
+def _file(path: Path, roots: tuple[Path, ...], name: str) -> Path:
+    """A local file that may be read. Of others it does not even say whether they are there."""
+    found = _below(str(path), roots)
+    if found is None:
+        raise MediaError(
+            f"{name} is not a file in a folder that may be read: move it into one of LABELER_MEDIA_ROOTS, or "
+            "let Label Studio serve it.",
+            final=True,
+        )
+    return found
+
+
+def _below(path: str, roots: tuple[Path, ...]) -> Path | None:
+    """The regular file `path` (absolute, or below a root) is after resolving links, if a root holds it."""
+    for root in roots:
+        try:
+            base = root.resolve(strict=True)
+            found = (base / path).resolve(strict=True)
+            if found.is_relative_to(base) and found.is_file():
+                return found
+        except (OSError, RuntimeError, ValueError):  # missing, a loop of links, a NUL in the name
+            continue
+    return None

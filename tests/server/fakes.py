@@ -1,0 +1,196 @@
+"""A service whose answers are made up, so that the app can be tested without a model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from labeler_backend.server.protocol import (
+    CacheStatus,
+    Element,
+    Failure,
+    ModelStatus,
+    Prediction,
+    PredictRequest,
+    ProjectStatus,
+    QueueStatus,
+    SetupRequest,
+    StatusReport,
+    WebhookEvent,
+)
+from labeler_backend.server.types import HungUp
+
+VERSION = "fake-1"
+
+
+def triangle(region: str, label: str = "car", points: list[list[float]] | None = None) -> dict[str, Any]:
+    """A polygon as Label Studio writes one."""
+    value = {"points": points or [[1, 1], [20, 1], [20, 20]], "closed": True, "polygonlabels": [label]}
+    envelope = {"from_name": "poly", "to_name": "image", "original_width": 640, "original_height": 480}
+    return {"id": region, "type": "polygonlabels", "image_rotation": 0, "score": 0.9, "value": value} | envelope
+
+
+def prediction(*regions: dict[str, Any], version: str = VERSION) -> Prediction:
+    """An answer with these regions."""
+    return Prediction(result=list(regions), score=0.9, model_version=version)
+
+
+@dataclass
+class FakeService:
+    """Answers every task with one triangle; set `answer`, `on_webhook`, `on_setup` or `report` for more."""
+
+    answer: Callable[[PredictRequest], list[Element]] | None = None
+    on_setup: Callable[[SetupRequest], str] = lambda _: VERSION
+    on_webhook: Callable[[WebhookEvent], None] = lambda _: None
+    report: StatusReport | None = None
+    seconds: float = 0.0
+    seen: list[Any] = field(default_factory=list)
+    hung_up: bool = False
+    started: int = 0
+    stopped: list[float] = field(default_factory=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> None:
+        self.started += 1
+
+    async def stop(self, grace: float) -> None:
+        self.stopped.append(grace)
+        self.stopping.set()
+
+    def setup(self, request: SetupRequest) -> str:
+        self.seen.append(request)
+        return self.on_setup(request)
+
+    async def predict(self, request: PredictRequest, hung_up: HungUp) -> list[Element]:
+        self.seen.append(request)
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end and not self.stopping.is_set():
+            if await hung_up():
+                self.hung_up = True
+                return [[] for _ in request.tasks]
+            await asyncio.sleep(0.01)
+        if self.answer is not None:
+            return self.answer(request)
+        return [prediction(triangle(f"r{index}")) for index in range(len(request.tasks))]
+
+    def webhook(self, event: WebhookEvent) -> None:
+        self.seen.append(event)
+        self.on_webhook(event)
+
+    def versions(self) -> list[str]:
+        return [VERSION]
+
+    def status(self) -> StatusReport:
+        return self.report or idle()
+
+
+def idle() -> StatusReport:
+    """Just started: nothing asked, nothing failed."""
+    return StatusReport(
+        product_version="0.1.0",
+        started_at=time.time() - 12,
+        model=ModelStatus(
+            name="dinov2-small",
+            version=VERSION,
+            state="waiting",
+            problem=None,
+            device=None,
+            dtype=None,
+            key=None,
+            size=518,
+        ),
+        queue=QueueStatus(
+            clicks=0,
+            opened=0,
+            batch=0,
+            warming=0,
+            running=0,
+            capacity=2000,
+            done=0,
+            failed=0,
+            images_per_second=0,
+        ),
+        caches=[],
+        projects=[],
+        failures=[],
+    )
+
+
+def busy() -> StatusReport:
+    """In the middle of a day's work, with some of it failing."""
+    report = idle()
+    now = time.time()
+    model = report.model.model_copy(
+        update={"state": "ready", "device": "cpu", "dtype": "bf16", "key": "9f2a6c01d4" * 4}
+    )
+    queue = report.queue.model_copy(
+        update={
+            "clicks": 1,
+            "opened": 2,
+            "batch": 1312,
+            "warming": 40,
+            "running": 8,
+            "done": 12873,
+            "failed": 3,
+            "images_per_second": 3.27,
+        }
+    )
+    reasons = [
+        ("http://127.0.0.1:8080/projects/7/data?task=512", 512, "http://pictures.example/a/very/long/path/" + "x" * 90),
+        (None, 77, "The task has no 'image' in its data, which $image in the labelling config names"),
+        ("javascript:alert(1)", None, "<script>alert('no')</script> is not XML"),
+    ]
+    failures = [
+        Failure(
+            at=now - 40 * 9**place,
+            project="7",
+            task=task,
+            link=link,
+            reason=f"{reason} cannot be read: mend it.",
+            final=place == 1,
+        )
+        for place, (link, task, reason) in enumerate(reasons)
+    ]
+    project = ProjectStatus(
+        id="7",
+        title="Parking lots, spring",
+        link="http://127.0.0.1:8080/projects/7",
+        notes=["'quality' (Choices) gets no answer: no head has been trained for it yet."],
+        predicted_tasks=1500,
+        annotated_tasks=212,
+        accepted=1304,
+        edited=288,
+        rejected=411,
+        drawn=97,
+    )
+    quiet = project.model_copy(
+        update={"id": "9", "title": None, "link": None, "notes": [], "annotated_tasks": 0, "predicted_tasks": 1}
+        | {"accepted": 0, "edited": 0, "rejected": 0, "drawn": 0}
+    )
+    caches = [
+        CacheStatus(name="features", bytes=3_412_000_000, max_bytes=10_000_000_000, hits=4120, misses=12873),
+        CacheStatus(name="pictures", bytes=612_000, max_bytes=5_000_000_000, hits=0, misses=0),
+    ]
+    return report.model_copy(
+        update={
+            "started_at": now - 7 * 3600,
+            "model": model,
+            "queue": queue,
+            "caches": caches,
+            "projects": [project, quiet],
+            "failures": failures,
+        }
+    )
+
+
+def broken() -> StatusReport:
+    """The model could not be loaded."""
+    report = busy()
+    problem = "dinov2-small cannot be fetched: no route to the model hub or PyPI; set HTTPS_PROXY, or give a local folder."
+    model = report.model.model_copy(
+        update={"state": "failed", "problem": problem, "device": None, "dtype": None, "key": None}
+    )
+    return report.model_copy(update={"model": model})
