@@ -232,7 +232,7 @@ def _address_refused(error: AddressRefusedError, host: str, name: str) -> MediaE
         if error.never
         else f"where that is meant, add {host} to {HOSTS_SETTING}"
     )
-    return MediaError(f"{name} is not fetched, {error}: {mend}.", final=error.never)
+    return MediaError(f"{name} is not fetched, as {error}: {mend}.", final=error.never)
 
 
 def _header(response: httpcore.Response, wanted: bytes) -> str | None:
