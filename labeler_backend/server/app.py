@@ -135,4 +135,6 @@ async def _problem(_: Request, error: Exception) -> JSONResponse:
 
 async def _sentence(_: Request, error: Exception) -> JSONResponse:
     """What a person can mend: in the request (422), or on this machine (503)."""
-    return JSONResponse({"detail": " ".join(str(error).split())}, 503 if isinstance(error, WeightsError) else 422)
+    return JSONResponse(
+        {"detail": " ".join(str(error).split())}, 503 if isinstance(error, WeightsError) else 422
+    )

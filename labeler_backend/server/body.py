@@ -32,8 +32,8 @@ class _Task(TypedDict, total=False):
 class PredictBody(PredictRequest):
     """A `PredictRequest` whose tasks come without what hangs on them.
 
-    A click brings all annotations and drafts of its task, which may be tens of MB of brush strokes and is of no
-    use here; only how many there are is kept.
+    A click brings all annotations and drafts of its task, which may be tens of MB of brush strokes and is of
+    no use here; only how many there are is kept.
     """
 
     tasks: list[Annotated[_Task | Any, Field(union_mode="left_to_right")]]
@@ -85,7 +85,8 @@ def dump(elements: Sequence[Element]) -> tuple[bytes, dict[int, Exception]]:
 
     One element at a time: a single call for all would hold the interpreter's lock for as long as it takes.
     """
-    written, failed = [], {}
+    written: list[bytes] = []
+    failed: dict[int, Exception] = {}
     for index, element in enumerate(elements):
         try:
             written.append(_ELEMENT.dump_json(element))

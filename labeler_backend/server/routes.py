@@ -62,8 +62,9 @@ class Routes:
         return RedirectResponse("status", 303)
 
     async def health(self) -> Health:
-        """Answers at once, whatever the model is doing. Label Studio asks before every batch and gives up after a
-        second. Needs no login."""
+        """Answers at once, whatever the model is doing. Needs no login.
+
+        Label Studio asks before every batch and gives up after a second."""
         return Health()
 
     async def setup(self, request: Request) -> SetupResponse:
@@ -78,8 +79,8 @@ class Routes:
         """Proposals for each task, or what a click means when `params.context` holds one.
 
         Exactly one element per task, in their order. `[]` stands for what is not ready, or failed for now:
-        Label Studio saves nothing and asks again. An element with an empty `result` is final: there is nothing,
-        or it can never work. Why something failed stands on /status."""
+        Label Studio saves nothing and asks again. An element with an empty `result` is final: nothing was
+        found, or it can never work. Why something failed stands on /status."""
         begun = time.perf_counter()
         body = await read(request, self._body_max_mb)
         wanted = await self._aside(len(body) > _SMALL, lambda: parse(PredictBody, body))

@@ -37,8 +37,8 @@ def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT (Ctrl-C), then returns.
 
-    On the first signal nothing new is taken and what runs gets `settings.grace` seconds to answer; on a second
-    Ctrl-C it is cut off.
+    On the first signal nothing new is taken and what runs gets `settings.grace` seconds to answer; a second
+    Ctrl-C cuts it off.
 
     Args:
         settings: where to listen and whom to let in.

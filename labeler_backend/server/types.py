@@ -12,8 +12,10 @@ HungUp = Callable[[], Awaitable[bool]]
 
 
 class Backend(Protocol):
-    """The service. Coroutines and `setup`, `webhook`, `versions` are called on the event loop and must not block
-    it; `status` is called in a thread."""
+    """The service.
+
+    Everything is called on the event loop and must not block it, but for `status`: it is called in a thread.
+    """
 
     async def start(self) -> None:
         """Before the first request."""

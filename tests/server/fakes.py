@@ -30,7 +30,13 @@ def triangle(region: str, label: str = "car", points: list[list[float]] | None =
     """A polygon as Label Studio writes one."""
     value = {"points": points or [[1, 1], [20, 1], [20, 20]], "closed": True, "polygonlabels": [label]}
     envelope = {"from_name": "poly", "to_name": "image", "original_width": 640, "original_height": 480}
-    return {"id": region, "type": "polygonlabels", "image_rotation": 0, "score": 0.9, "value": value} | envelope
+    return {
+        "id": region,
+        "type": "polygonlabels",
+        "image_rotation": 0,
+        "score": 0.9,
+        "value": value,
+    } | envelope
 
 
 def prediction(*regions: dict[str, Any], version: str = VERSION) -> Prediction:
@@ -139,7 +145,11 @@ def busy() -> StatusReport:
         }
     )
     reasons = [
-        ("http://127.0.0.1:8080/projects/7/data?task=512", 512, "http://pictures.example/a/very/long/path/" + "x" * 90),
+        (
+            "http://127.0.0.1:8080/projects/7/data?task=512",
+            512,
+            "http://pictures.example/a/very/long/path/" + "x" * 90,
+        ),
         (None, 77, "The task has no 'image' in its data, which $image in the labelling config names"),
         ("javascript:alert(1)", None, "<script>alert('no')</script> is not XML"),
     ]
@@ -167,7 +177,14 @@ def busy() -> StatusReport:
         drawn=97,
     )
     quiet = project.model_copy(
-        update={"id": "9", "title": None, "link": None, "notes": [], "annotated_tasks": 0, "predicted_tasks": 1}
+        update={
+            "id": "9",
+            "title": None,
+            "link": None,
+            "notes": [],
+            "annotated_tasks": 0,
+            "predicted_tasks": 1,
+        }
         | {"accepted": 0, "edited": 0, "rejected": 0, "drawn": 0}
     )
     caches = [
@@ -189,7 +206,7 @@ def busy() -> StatusReport:
 def broken() -> StatusReport:
     """The model could not be loaded."""
     report = busy()
-    problem = "dinov2-small cannot be fetched: no route to the model hub or PyPI; set HTTPS_PROXY, or give a local folder."
+    problem = "dinov2-small cannot be fetched: no route to the model hub; set HTTPS_PROXY, or name a folder."
     model = report.model.model_copy(
         update={"state": "failed", "problem": problem, "device": None, "dtype": None, "key": None}
     )
