@@ -17,7 +17,7 @@ For a Label Studio on this machine:
 `labeler serve`
 
 For others too, with a login, and with pictures from a host of your own:
-`LABELER_BASIC_AUTH_USER=me LABELER_BASIC_AUTH_PASS=… labeler serve --host 0.0.0.0 --allowed-hosts *.example.org`
+`LABELER_BASIC_AUTH_USER=me LABELER_BASIC_AUTH_PASS=… labeler serve --host 0.0.0.0 --allowed-hosts *.my.org`
 
 Then connect it: `labeler connect`. Its own page, /status, says how it fares. Ctrl-C stops it.
 

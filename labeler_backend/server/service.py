@@ -144,9 +144,7 @@ class Service:
         """Takes note; the work is done later."""
         self._ledger.submit(self._take_note, event)
 
-    async def predict(
-        self, request: PredictRequest, hung_up: Callable[[], Awaitable[bool]]
-    ) -> list[Element]:
+    async def predict(self, request: PredictRequest, hung_up: Callable[[], Awaitable[bool]]) -> list[Element]:
         """One element per task, in their order, before the deadline; what is not ready then goes on without it.
 
         Args:
@@ -178,7 +176,11 @@ class Service:
             queue=self._queue_status(),
             caches=[
                 CacheStatus(
-                    name=name, bytes=store.bytes, max_bytes=store.max_bytes, hits=store.hits, misses=store.misses
+                    name=name,
+                    bytes=store.bytes,
+                    max_bytes=store.max_bytes,
+                    hits=store.hits,
+                    misses=store.misses,
                 )
                 for name, store in self._caches.items()
             ],
@@ -275,9 +277,7 @@ class Service:
         tags: Sequence[tuple[ImageTag, AnswerTag]],
         media: Mapping[str, Sequence[Media]],
     ) -> Element:
-        pages = {
-            image.name: await self._pages(ask, image, tag, media[image.name]) for image, tag in tags
-        }
+        pages = {image.name: await self._pages(ask, image, tag, media[image.name]) for image, tag in tags}
 
         def answer() -> Element:
             if ask.context:

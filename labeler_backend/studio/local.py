@@ -177,7 +177,10 @@ def install(home: Home, say: Say, requirement: str = f"label-studio=={VERSION}")
     return command
 
 
-_VENV_FAILED = "A virtual environment could not be made: on Debian and Ubuntu, sudo apt install python3-venv; elsewhere see "
+_VENV_FAILED = (
+    "A virtual environment could not be made: on Debian and Ubuntu, sudo apt install python3-venv; "
+    "elsewhere see "
+)
 
 
 def script(venv: Path, name: str) -> Path:
