@@ -127,7 +127,9 @@ def up(
                 if not no_browser:
                     webbrowser.open(result["url"])
                 _wait(children)
-    typer.echo("Stopped. Run labeler up again to go on.", err=True)
+    _say("Stopped. Run labeler up again to go on.")
+    if once and result["failures"]:
+        raise typer.Exit(1)
 
 
 def _say(text: str) -> None:
@@ -193,15 +195,17 @@ def _fill(
                 studio, project, connected.model_version, progress, children.check
             )
         tasks = studio.count(project)
-    why = demo.reasons(backend_url) if left else {}
+    # A picture that can never be read has got an empty prediction: the backend names it.
+    why = demo.reasons(backend_url)
+    failed = sorted({*left, *why})
     return {
         "url": f"{studio_url}/projects/{project}/data",
         "label_studio": studio_url,
         "backend": backend_url,
         "project": project,
         "tasks": tasks,
-        "pre_annotated": tasks - len(left),
-        "failures": [{"task": task, "reason": why.get(task, f"see {backend_url}/status")} for task in left],
+        "pre_annotated": tasks - len(failed),
+        "failures": [{"task": task, "reason": why.get(task, f"see {backend_url}/status")} for task in failed],
     }
 
 

@@ -297,7 +297,7 @@ class Children:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Starts a command; what it writes goes to `name`.log."""
-        with open(self._home.log(name), "ab") as log:
+        with open(self._home.log(name), "wb") as log:  # of this run only: they would grow for ever
             process = subprocess.Popen(
                 [sys.executable, "-I", guarded.__file__, *command],  # needs nothing but Python itself
                 env=dict(environment),
