@@ -23,8 +23,8 @@ PAGE = 500
 """Tasks per request."""
 
 _WHERE_TOKENS_ARE = (
-    "take one from Account & Settings in Label Studio (either kind works: a personal access token, or a "
-    "legacy token where the organization still allows them)"
+    "take one from Account & Settings in Label Studio (a personal access token, or a legacy token where the "
+    "organization still allows them)"
 )
 
 

@@ -231,7 +231,10 @@ def _backend_fares(client: httpx.Client) -> Iterator[Check]:
         last = failures[0]
         task = f"task {last['task']}: " if last.get("task") else ""
         yield Check(
-            "last failure", "skipped", f"{task}{last['reason']}", f"All of them: {client.base_url}status"
+            "last failure",
+            "skipped",
+            f"{task}{last['reason']}",
+            f"All of them stand on {str(client.base_url).rstrip('/')}/status",
         )
 
 
