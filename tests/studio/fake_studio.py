@@ -330,9 +330,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def running() -> Iterator[FakeStudio]:
-    """A fake on a free port of 127.0.0.1."""
-    server = _Server(("127.0.0.1", 0), _Handler)
+def running(port: int = 0) -> Iterator[FakeStudio]:
+    """A fake on 127.0.0.1; port 0 takes a free one."""
+    server = _Server(("127.0.0.1", port), _Handler)
     studio = server.studio = FakeStudio()
     studio.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
