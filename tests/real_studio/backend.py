@@ -91,7 +91,11 @@ class Backend:
 
         It knows projects by the server's URL hash and the id there; a test has one server per backend.
         """
-        found = [one for one in self.status()["projects"] if one["id"].split("/")[-1].split(":")[-1] == str(project)]
+        found = [
+            one
+            for one in self.status()["projects"]
+            if one["id"].split("/")[-1].split(":")[-1] == str(project)
+        ]
         assert len(found) == 1, f"project {project} among {self.status()['projects']}"
         return found[0]
 

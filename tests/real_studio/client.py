@@ -24,7 +24,9 @@ class Bearer(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         if time.monotonic() > self._until:
-            answer = yield httpx.Request("POST", f"{self._url}/api/token/refresh/", json={"refresh": self._token})
+            answer = yield httpx.Request(
+                "POST", f"{self._url}/api/token/refresh/", json={"refresh": self._token}
+            )
             self._access, self._until = answer.json()["access"], time.monotonic() + 240
         request.headers["Authorization"] = f"Bearer {self._access}"
         yield request
@@ -61,7 +63,11 @@ class Client:
 
     def allow_legacy_tokens(self, allowed: bool) -> None:
         """Of the whole organization."""
-        self.call("POST", "/api/jwt/settings", json={"legacy_api_tokens_enabled": allowed, "api_tokens_enabled": True})
+        self.call(
+            "POST",
+            "/api/jwt/settings",
+            json={"legacy_api_tokens_enabled": allowed, "api_tokens_enabled": True},
+        )
 
     # --- projects and tasks -------------------------------------------------------------------------------
 
@@ -113,7 +119,9 @@ class Client:
 
     def annotate(self, task: int, result: Sequence[Json], **more: Any) -> Json:
         """Submit an annotation."""
-        made: Json = self.call("POST", f"/api/tasks/{task}/annotations/", json={"result": list(result), **more})
+        made: Json = self.call(
+            "POST", f"/api/tasks/{task}/annotations/", json={"result": list(result), **more}
+        )
         return made
 
     def action(self, project: int, name: str) -> Json:

@@ -98,7 +98,9 @@ def broken(folder: Path) -> Path:
         pytest.param(lambda f: {"data": {"image": "x"}}, "nothing", "whole number", id="no-id"),
         pytest.param(lambda f: "task", "nothing", "not an object", id="no-task"),
         pytest.param(lambda f: None, "nothing", "not an object", id="null"),
-        pytest.param(lambda f: task(2, broken(f)), "nothing", "broken.png is not an image", id="broken-image"),
+        pytest.param(
+            lambda f: task(2, broken(f)), "nothing", "broken.png is not an image", id="broken-image"
+        ),
         pytest.param(lambda f: task(2, f / "none.png"), "nothing", "none.png", id="missing-file"),
         pytest.param(lambda f: task(2, "ftp://host/a.png"), "nothing", "ftp", id="scheme"),
         pytest.param(
