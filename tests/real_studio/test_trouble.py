@@ -65,7 +65,7 @@ def test_bad_tasks_cost_the_good_ones_nothing(
     for task in (ids[0], *ids[-2:]):
         [prediction] = predictions[task]
         assert_valid(CONFIG, prediction)
-    failures = {failure["task"]: failure for failure in shared_backend.status()["failures"]}
+    failures = shared_backend.failures(client.uid(project))
     for what, task in zip(bad, ids[1:], strict=False):
         assert task in failures, f"{what}: not on /status.json"
         assert failures[task]["reason"].rstrip().endswith("."), f"{what}: not a sentence"
