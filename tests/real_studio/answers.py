@@ -20,7 +20,9 @@ POLYGONS = """<View>
 
 def polygon_config(*labels: str, attributes: str = "") -> str:
     """Polygons as answers, key points and boxes as prompts."""
-    tags = "".join(f'<Label value="{label}" background="#{40 * i:02x}ff00"/>' for i, label in enumerate(labels))
+    tags = "".join(
+        f'<Label value="{label}" background="#{40 * i:02x}ff00"/>' for i, label in enumerate(labels)
+    )
     return POLYGONS.format(labels=tags, attributes=f" {attributes}" if attributes else "")
 
 
@@ -58,7 +60,17 @@ def sizes_of(prediction: Mapping[str, Any]) -> set[tuple[int, int]]:
 
 def predict_body(client: Client, project: int, config: str) -> dict[str, Any]:
     """One POST /predict for all tasks of a project, as Label Studio 1.23 writes it."""
-    written = ("id", "data", "meta", "created_at", "updated_at", "is_labeled", "overlap", "inner_id", "project")
+    written = (
+        "id",
+        "data",
+        "meta",
+        "created_at",
+        "updated_at",
+        "is_labeled",
+        "overlap",
+        "inner_id",
+        "project",
+    )
     tasks = [{name: task[name] for name in written} for task in client.tasks(project)]
     for task in tasks:
         task |= {"annotations": [], "predictions": [], "file_upload": None, "comment_authors": []}
@@ -72,7 +84,13 @@ def prompt_on(region: Mapping[str, Any], kind: str, label: str) -> dict[str, Any
     common = {name: region[name] for name in ("original_width", "original_height")}
     common |= {"id": "prompt-1", "image_rotation": 0, "to_name": "image", "type": kind, "origin": "manual"}
     if kind == "rectanglelabels":
-        box = {"x": min(xs), "y": min(ys), "width": max(xs) - min(xs), "height": max(ys) - min(ys), "rotation": 0}
+        box = {
+            "x": min(xs),
+            "y": min(ys),
+            "width": max(xs) - min(xs),
+            "height": max(ys) - min(ys),
+            "rotation": 0,
+        }
         return {**common, "from_name": "box", "value": {**box, "rectanglelabels": [label]}}
     x, y = _inside(region)
     value = {"x": x, "y": y, "width": 0.3, "labels": [label], "keypointlabels": [label]}
@@ -81,5 +99,7 @@ def prompt_on(region: Mapping[str, Any], kind: str, label: str) -> dict[str, Any
 
 def _inside(region: Mapping[str, Any]) -> tuple[float, float]:
     """A point well inside a polygon, in percent."""
-    point = shapely.maximum_inscribed_circle(shapely.Polygon(region["value"]["points"]).buffer(0), 0.5).coords[0]
+    point = shapely.maximum_inscribed_circle(
+        shapely.Polygon(region["value"]["points"]).buffer(0), 0.5
+    ).coords[0]
     return float(point[0]), float(point[1])

@@ -28,7 +28,9 @@ _READY = """wanted => {
   return annotation?.regionStore?.regions?.length === wanted && picture?.complete && picture.naturalWidth > 0
     && !!document.querySelector('[data-testid=bottombar-submit-button]:not([disabled])');
 }"""
-_TOGGLE = "() => window.Htx.annotationStore.selected.regionStore.regions.forEach(region => region.toggleHidden())"
+_TOGGLE = (
+    "() => window.Htx.annotationStore.selected.regionStore.regions.forEach(region => region.toggleHidden())"
+)
 _BOXES = """() => ['img[alt=image]', '.konvajs-content'].map(name => {
   const box = document.querySelector(name).getBoundingClientRect();
   return [box.left, box.top, box.width, box.height];

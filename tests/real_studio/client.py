@@ -25,7 +25,9 @@ class Bearer(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         if time.monotonic() > self._until:
-            answer = yield httpx.Request("POST", f"{self._url}/api/token/refresh/", json={"refresh": self._token})
+            answer = yield httpx.Request(
+                "POST", f"{self._url}/api/token/refresh/", json={"refresh": self._token}
+            )
             self._access, self._until = answer.json()["access"], time.monotonic() + 240
         request.headers["Authorization"] = f"Bearer {self._access}"
         yield request
@@ -62,7 +64,11 @@ class Client:
 
     def allow_legacy_tokens(self, allowed: bool) -> None:
         """Of the whole organization."""
-        self.call("POST", "/api/jwt/settings", json={"legacy_api_tokens_enabled": allowed, "api_tokens_enabled": True})
+        self.call(
+            "POST",
+            "/api/jwt/settings",
+            json={"legacy_api_tokens_enabled": allowed, "api_tokens_enabled": True},
+        )
 
     # --- projects and tasks -------------------------------------------------------------------------------
 
@@ -73,7 +79,9 @@ class Client:
 
     def uid(self, project: int) -> str:
         """How Label Studio calls a project when it talks to backends: number and second of its creation."""
-        created = datetime.fromisoformat(self.call("GET", f"/api/projects/{project}")["created_at"].replace("Z", "+00:00"))
+        created = datetime.fromisoformat(
+            self.call("GET", f"/api/projects/{project}")["created_at"].replace("Z", "+00:00")
+        )
         return f"{project}.{int(created.timestamp())}"
 
     def upload(self, project: int, files: Iterable[Path]) -> None:
@@ -119,7 +127,9 @@ class Client:
 
     def annotate(self, task: int, result: Sequence[Json], **more: Any) -> Json:
         """Submit an annotation."""
-        made: Json = self.call("POST", f"/api/tasks/{task}/annotations/", json={"result": list(result), **more})
+        made: Json = self.call(
+            "POST", f"/api/tasks/{task}/annotations/", json={"result": list(result), **more}
+        )
         return made
 
     def action(self, project: int, name: str) -> Json:

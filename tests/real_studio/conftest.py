@@ -97,7 +97,9 @@ def backends(tmp_path: Path, cache: Path) -> Iterator[Backends]:
         def start(folder: Path | None = None, **options: object) -> Backend:
             nonlocal count
             count += 1
-            return stack.enter_context(labeler_serve(tmp_path / f"backend-{count}", folder or cache, **options))
+            return stack.enter_context(
+                labeler_serve(tmp_path / f"backend-{count}", folder or cache, **options)
+            )
 
         yield start
 

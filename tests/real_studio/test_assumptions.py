@@ -19,8 +19,12 @@ URLS = [{"image": f"http://127.0.0.1:9/{i}.jpg"} for i in range(3)]
     ("element", "stored", "asked_again"),
     [
         pytest.param([], 0, True, id="an empty list: nothing is stored, and it is asked again"),
-        pytest.param({"result": [], "score": 0.0, "model_version": "scripted-1"}, 1, False, id="an empty result: final"),
-        pytest.param([{"result": [], "score": 0.0, "model_version": "scripted-1"}], 1, False, id="the same in a list"),
+        pytest.param(
+            {"result": [], "score": 0.0, "model_version": "scripted-1"}, 1, False, id="an empty result: final"
+        ),
+        pytest.param(
+            [{"result": [], "score": 0.0, "model_version": "scripted-1"}], 1, False, id="the same in a list"
+        ),
     ],
 )
 def test_elements_without_regions(
@@ -59,4 +63,11 @@ def test_one_post_for_all_tasks_and_a_click_without_setup(studios: Studios) -> N
 def _region() -> dict[str, Any]:
     value = {"points": [[10, 10], [40, 10], [40, 40]], "closed": True, "polygonlabels": ["thing"]}
     frame = {"original_width": 100, "original_height": 100, "image_rotation": 0}
-    return {"id": "r1", "type": "polygonlabels", "from_name": "polygon", "to_name": "image", "value": value, **frame}
+    return {
+        "id": "r1",
+        "type": "polygonlabels",
+        "from_name": "polygon",
+        "to_name": "image",
+        "value": value,
+        **frame,
+    }

@@ -106,7 +106,13 @@ Move = Callable[[float, float], tuple[float, float]]
     ],
 )
 def test_the_comparison_notices_regions_in_the_wrong_place(
-    studio: Studio, page: Page, pictures: list[Picture], small_labeler: Labeler, artifacts: Path, move: Move, fits: bool
+    studio: Studio,
+    page: Page,
+    pictures: list[Picture],
+    small_labeler: Labeler,
+    artifacts: Path,
+    move: Move,
+    fits: bool,
 ) -> None:
     """The control of the test above: the same masks as polygons, moved."""
     truth = _masks(small_labeler, pictures[0])

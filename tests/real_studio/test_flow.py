@@ -88,7 +88,9 @@ def test_uploaded_pictures(scene: Scene) -> None:
     scene.client.retrieve_predictions(project)
     predictions = scene.client.predictions(project)
     assert_predicted(CONFIG, predictions, tasks=3)
-    assert [sizes_of(ones[0]) for _, ones in sorted(predictions.items())] == [{p.size} for p in scene.pictures]
+    assert [sizes_of(ones[0]) for _, ones in sorted(predictions.items())] == [
+        {p.size} for p in scene.pictures
+    ]
     scene.client.retrieve_predictions(project)
     assert scene.client.predictions(project) == predictions, "asking again must not add any"
 
@@ -123,7 +125,11 @@ def test_opening_a_task_predicts_it(scene: Scene) -> None:
     assert_valid(CONFIG, opened["predictions"][0])
     assert len(opened["predictions"]) == 1
     asked = scene.client.predictions(project)
-    assert {task: len(ones) for task, ones in asked.items()} == {first["id"]: 0, second["id"]: 1, third["id"]: 0}
+    assert {task: len(ones) for task, ones in asked.items()} == {
+        first["id"]: 0,
+        second["id"]: 1,
+        third["id"]: 0,
+    }
     assert len(scene.client.open_task(second["id"])["predictions"]) == 1
 
 
@@ -135,7 +141,12 @@ def test_what_becomes_of_proposals_is_counted(scene: Scene) -> None:
     kept, *others = regions = prediction["result"]
     assert len(regions) >= 2, "the test needs a picture with two proposals"
     moved = {**others[0], "value": {**others[0]["value"], "points": _nudged(others[0]["value"]["points"])}}
-    drawn = {**kept, "id": "by-hand", "origin": "manual", "value": {**kept["value"], "points": [[1, 1], [9, 1], [9, 9]]}}
+    drawn = {
+        **kept,
+        "id": "by-hand",
+        "origin": "manual",
+        "value": {**kept["value"], "points": [[1, 1], [9, 1], [9, 9]]},
+    }
     scene.client.annotate(task, [kept, moved, drawn], parent_prediction=prediction["id"], lead_time=3.5)
     wanted = {"accepted": 1, "edited": 1, "rejected": len(regions) - 2, "drawn": 1, "annotated_tasks": 1}
     assert scene.backend.counts(scene.client.uid(project), **wanted) == wanted

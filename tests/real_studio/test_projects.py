@@ -38,7 +38,9 @@ def test_projects_never_see_each_others_labels(
         assert {name for ones in predictions.values() for name in labels_of(ones[0])} == {label}
 
 
-def test_clicks_in_two_projects_at_once(studio: Studio, shared_backend: Backend, pictures: list[Picture]) -> None:
+def test_clicks_in_two_projects_at_once(
+    studio: Studio, shared_backend: Backend, pictures: list[Picture]
+) -> None:
     client = studio.client()
     asked = []
     for label in ("cat", "cup"):

@@ -60,7 +60,9 @@ def test_predict_comes_first(restarted: Before) -> None:
 def test_click_comes_first(restarted: Before) -> None:
     region = restarted.prediction["result"][0]
     for task in (restarted.tasks[0], restarted.tasks[1]):  # one that it answered before, one that is new
-        answered = restarted.client.prompt(restarted.connection, task, [prompt_on(region, "keypointlabels", "cup")])
+        answered = restarted.client.prompt(
+            restarted.connection, task, [prompt_on(region, "keypointlabels", "cup")]
+        )
         assert "errors" not in answered
         if task == restarted.tasks[0]:
             assert_valid(CONFIG, answered["data"])

@@ -71,5 +71,13 @@ def test_bad_tasks_cost_the_good_ones_nothing(
         assert failures[task]["reason"].rstrip().endswith("."), f"{what}: not a sentence"
         stored = [one["result"] for one in predictions[task]]
         assert stored == ([[]] if failures[task]["final"] else []), what
-    for what in ("cut off", "no picture", "empty file", "404", "link-local address", "no data key", "a number"):
+    for what in (
+        "cut off",
+        "no picture",
+        "empty file",
+        "404",
+        "link-local address",
+        "no data key",
+        "a number",
+    ):
         assert failures[ids[1 + list(bad).index(what)]]["final"], f"{what}: asked for again and again"
