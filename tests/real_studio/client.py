@@ -34,7 +34,7 @@ class Bearer(httpx.Auth):
 
 
 class Client:
-    """One user. Every method raises httpx.HTTPStatusError, its text with what the server said, on 4xx and 5xx."""
+    """One user. Every method raises httpx.HTTPStatusError on 4xx and 5xx, with what the server said."""
 
     def __init__(self, url: str, token: str) -> None:
         """`token`: legacy (40 characters) or personal (a JWT)."""

@@ -1,4 +1,4 @@
-"""Tasks that cannot be answered, beside some that can: the good ones are saved, the bad ones are explained."""
+"""Tasks that cannot be answered, beside some that can: those are saved, and the others explained."""
 
 from __future__ import annotations
 
