@@ -93,7 +93,7 @@ class Backend:
         return found[0]
 
     def counts(self, uid: str, **wanted: int) -> dict[str, int]:
-        """Accepted, edited, rejected, drawn … of a project, as soon as they are `wanted`: events take a while."""
+        """Accepted, edited, rejected, drawn … of a project once they are `wanted`: events take a while."""
         end = time.monotonic() + 15
         while True:
             now = {name: self.project(uid)[name] for name in wanted}
