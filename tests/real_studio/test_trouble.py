@@ -36,7 +36,6 @@ def _bad_tasks(studio: Studio, folder: Path) -> dict[str, dict[str, Any]]:
         "data URI of nothing": {"image": "data:image/png;base64,AAAA"},
         "no data key": {"text": "no picture"},
         "a number": {"image": 7},
-        "a list": {"image": [f"{served}/cat.jpg"]},
     }
 
 
