@@ -85,6 +85,13 @@ class Backend:
         report: dict[str, Any] = answer.json()
         return report
 
+    def wait_for_model(self) -> None:
+        """Until the weights are loaded."""
+        end = time.monotonic() + 60
+        while (model := self.status()["model"])["state"] != "ready":
+            assert time.monotonic() < end, model
+            time.sleep(0.2)
+
     def project(self, uid: str) -> dict[str, Any]:
         """What /status.json says of a project, by its `Client.uid`."""
         projects = self.status()["projects"]

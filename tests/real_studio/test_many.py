@@ -105,6 +105,7 @@ def test_one_request_for_all_pictures(
     backend = backends(fresh_cache(_made(tmp_path / "cache")), settings={"LABELER_DEADLINE": str(DEADLINE)})
     body = _project(studio, backend, many)
     sizes = {task["id"]: picture.size for task, picture in zip(body["tasks"], many, strict=True)}
+    backend.wait_for_model()
     with watched(backend) as health:
         began = time.monotonic()
         results = _ask(backend, body, sizes)
