@@ -2,10 +2,9 @@
 
     python benchmarks/serving.py --data DIR [--opened 40] [--json FILE]
 
-Starts `labeler serve` with empty caches and posts a batch of pictures, which keeps the model busy for the whole
-run. Meanwhile it opens other pictures one by one, as Label Studio does when a task is opened: first cold, then
-the same ones again, now warm. /health is asked ten times a second all the while. The share of the batch that
-the bare pipeline would have done in the same time is measured in the same run, with nothing else going on.
+Starts `labeler serve` with empty caches and posts a batch of pictures, which keeps the model busy for the
+whole run. Meanwhile it opens other pictures one by one, as Label Studio does when somebody opens a task: cold,
+then the same ones again, now warm. /health is asked ten times a second all the while.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ from labeler_backend.settings import load_settings
 
 CONFIG = (
     '<View><Image name="image" value="$image"/>'
-    '<PolygonLabels name="polygon" toName="image" smart="false"><Label value="object"/></PolygonLabels></View>'
+    '<PolygonLabels name="polygon" toName="image" smart="false"><Label value="object"/></PolygonLabels>'
+    "</View>"
 )
 
 
@@ -50,7 +50,9 @@ def server(folder: Path, media: Path, size: int) -> Iterator[str]:
         "LABELER_MEDIA_ROOTS": str(media),
     }
     command = [sys.executable, "-m", "labeler_backend.cli", "serve", "--port", "0", "--size", str(size)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert process.stdout is not None
     try:
         url = next(found.group() for line in process.stdout if (found := re.search(r"http://\S+:\d+", line)))

@@ -62,7 +62,9 @@ class Settings(BaseSettings):
 
 def _parts(value: Any) -> Any:
     """`a, b` → (`a`, `b`)."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
 
 
 def _folder(path: Path) -> Path:
@@ -110,8 +112,8 @@ class ServerSettings(Settings):
         media_cache_gb: the most the fetched pictures may take on disk, in GB (10⁹ bytes).
         max_pixels: pictures with more are refused before they are decoded.
         body_max_mb: the most a request of /predict or /webhook may have, in MB.
-        label_studio_url: `LABEL_STUDIO_URL`; where Label Studio is reached from here, if not under the address
-            that it sends itself.
+        label_studio_url: `LABEL_STUDIO_URL`; where Label Studio is reached from here, if not under the
+            address that it sends itself.
         label_studio_api_key: `LABEL_STUDIO_API_KEY`; a token of it, if not the one that it sends itself.
     """
 
@@ -142,7 +144,8 @@ class ServerSettings(Settings):
         if (user is None) != (password is None):
             given, missing = ("USER", "PASS") if password is None else ("PASS", "USER")
             raise ValueError(
-                f"LABELER_BASIC_AUTH_{given} is set and LABELER_BASIC_AUTH_{missing} is not: set both, or neither"
+                f"LABELER_BASIC_AUTH_{given} is set but LABELER_BASIC_AUTH_{missing} is not: set both, "
+                "or neither"
             )
         if user is not None and ":" in user:
             raise ValueError("LABELER_BASIC_AUTH_USER must not contain a colon: HTTP cannot carry it")
@@ -192,5 +195,7 @@ def _sentence(error: ValidationError, flags: dict[str, Any]) -> str:
         given = f"--{name.replace('_', '-')} {flags[name]}"
     else:
         variable = name if name.isupper() else f"LABELER_{name.upper()}"
-        given = variable if "URL" in variable else f"{variable}={first['input']!r}"  # a URL may hold a password
+        given = (
+            variable if "URL" in variable else f"{variable}={first['input']!r}"
+        )  # a URL may hold a password
     return f"{given} cannot be used: {why}."

@@ -48,7 +48,7 @@ class Gate:
             self._thread.gives_way = False
 
     def checkpoint(self) -> None:
-        """Waits here if this thread is in the background and somebody is urgent. Hold no lock when calling."""
+        """Waits here if this thread is in the background and somebody is urgent. Hold no lock meanwhile."""
         if getattr(self._thread, "gives_way", False):
             self._open.wait()
 

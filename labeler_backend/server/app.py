@@ -123,16 +123,21 @@ def _add_people(app: FastAPI, routes: Routes) -> None:
     )(routes.prometheus)
 
 
-async def _problem(_: Request, error: Exception) -> JSONResponse:
+async def _problem(request: Request, error: Exception) -> JSONResponse:
     """HTTP errors as one sentence, the framework's own too."""
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (described := request.app.openapi()["paths"].get(request.url.path)):
+        headers["Allow"] = ", ".join(sorted(method.upper() for method in described))  # not of one route only
     detail = {
         404: f"There is nothing here; there are {', '.join(sorted(PATHS))}.",
         405: "This route takes another method; /openapi.json says which.",
     }.get(error.status_code, error.detail)
-    return JSONResponse({"detail": detail}, error.status_code, headers=error.headers)
+    return JSONResponse({"detail": detail}, error.status_code, headers=headers)
 
 
 async def _sentence(_: Request, error: Exception) -> JSONResponse:
     """What a person can mend: in the request (422), or on this machine (503)."""
-    return JSONResponse({"detail": " ".join(str(error).split())}, 503 if isinstance(error, WeightsError) else 422)
+    return JSONResponse(
+        {"detail": " ".join(str(error).split())}, 503 if isinstance(error, WeightsError) else 422
+    )

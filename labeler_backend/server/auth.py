@@ -58,9 +58,9 @@ class BasicAuth:
             await self._app(scope, receive, send)
             return
         detail = (
-            "This backend asks for a login: choose Basic authentication in Label Studio's Settings > Model and "
-            "give the user and password of LABELER_BASIC_AUTH_USER and LABELER_BASIC_AUTH_PASS; webhooks carry "
-            "it in a header of their own."
+            "This backend asks for a login: in Settings > Model of Label Studio choose Basic authentication "
+            "and give what LABELER_BASIC_AUTH_USER and LABELER_BASIC_AUTH_PASS say; its webhook needs an "
+            "Authorization header of its own, which `labeler connect` sets."
         )
         await JSONResponse({"detail": detail}, 401, headers=_CHALLENGE)(scope, receive, send)
 

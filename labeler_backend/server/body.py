@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from typing_extensions import TypedDict
 
 from labeler_backend.server.protocol import Element, PredictRequest
+from labeler_backend.server.types import Answer
 
 Model = TypeVar("Model", bound=BaseModel)
 MB = 1_000_000
@@ -32,8 +33,8 @@ class _Task(TypedDict, total=False):
 class PredictBody(PredictRequest):
     """A `PredictRequest` whose tasks come without what hangs on them.
 
-    A click brings all annotations and drafts of its task, which may be tens of MB of brush strokes and is of no
-    use here; only how many there are is kept.
+    A click brings all annotations and drafts of its task, which may be tens of MB of brush strokes and is of
+    no use here; only how many there are is kept.
     """
 
     tasks: list[Annotated[_Task | Any, Field(union_mode="left_to_right")]]
@@ -80,15 +81,16 @@ def parse(model: type[Model], body: bytes) -> Model:
         raise HTTPException(422, f"{place}: {_plain(first['msg'])}; /openapi.json says what fits.") from None
 
 
-def dump(elements: Sequence[Element]) -> tuple[bytes, dict[int, Exception]]:
+def dump(elements: Sequence[Answer]) -> tuple[bytes, dict[int, Exception]]:
     """The answer to /predict as JSON; an element that cannot be written becomes `[]` and is named with why.
 
     One element at a time: a single call for all would hold the interpreter's lock for as long as it takes.
     """
-    written, failed = [], {}
+    written: list[bytes] = []
+    failed: dict[int, Exception] = {}
     for index, element in enumerate(elements):
         try:
-            written.append(_ELEMENT.dump_json(element))
+            written.append(element if isinstance(element, bytes) else _ELEMENT.dump_json(element))
         except (PydanticSerializationError, ValueError) as error:
             written.append(b"[]")
             failed[index] = error

@@ -9,8 +9,11 @@ from labeler_backend.backbone.cache import FeatureCache
 from labeler_backend.backbone.registry import resolve
 from labeler_backend.labeler import Labeler
 from labeler_backend.proposals import propose
+from labeler_backend.server import acceptance
 from labeler_backend.server.acceptance import Acceptance
+from labeler_backend.server.answering import Answering
 from labeler_backend.server.connections import Connections
+from labeler_backend.server.journal import Journal
 from labeler_backend.server.proposing import Proposing
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.settings import ServerSettings
@@ -42,7 +45,6 @@ def make_service(settings: ServerSettings) -> Service:
     features = FeatureCache(cache / "features", int(settings.cache_gb * GB))
     proposals = Store(cache / "proposals", int(_ANSWERS_GB * GB), ".json")
     answers = Store(cache / "answers", int(_ANSWERS_GB * GB), ".json")
-    media = Store(cache / "media", int(settings.media_cache_gb * GB), ".media")
 
     def load() -> Labeler:
         return Labeler.load(
@@ -60,20 +62,24 @@ def make_service(settings: ServerSettings) -> Service:
         max_bytes=int(settings.media_max_mb * 1e6),
         total_timeout=settings.media_timeout,
     )
+    media = MediaStore(Store(cache / "media", int(settings.media_cache_gb * GB), ".media"), policy)
     secret = settings.label_studio_api_key
+    connections = Connections(
+        settings.data_dir / "connections.json",
+        settings.label_studio_url,
+        secret.get_secret_value() if secret else None,
+    )
+    version = model_version(settings.model, settings.size)
+    journal = Journal(Acceptance(settings.data_dir / acceptance.FILE), connections)
+    proposing = Proposing(load, proposals, max_pixels=settings.max_pixels, capacity=CAPACITY)
     return Service(
         model=settings.model,
         size=settings.size,
-        model_version=model_version(settings.model, settings.size),
-        proposing=Proposing(load, proposals, max_pixels=settings.max_pixels, capacity=CAPACITY),
-        media=MediaStore(media, policy),
-        connections=Connections(
-            settings.data_dir / "connections.json",
-            settings.label_studio_url,
-            secret.get_secret_value() if secret else None,
-        ),
-        answers=answers,
-        acceptance=Acceptance(settings.data_dir / "acceptance.sqlite"),
+        model_version=version,
+        proposing=proposing,
+        answering=Answering(version, proposing, media, answers, journal),
+        connections=connections,
+        journal=journal,
         caches={"media": media, "features": features.store, "proposals": proposals, "answers": answers},
         limits=Limits(deadline=settings.deadline),
     )

@@ -54,9 +54,8 @@ class Connections:
         """Writes the file; a disk that is full or read-only costs the memory of a restart, no more."""
         with self._writing:
             try:
-                with replacing(self._path) as part:
-                    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-                        json.dump({name: asdict(one) for name, one in self._known.items()}, file)
+                with replacing(self._path) as part, open(part, "w", opener=_private) as file:
+                    json.dump({name: asdict(one) for name, one in self._known.items()}, file)
             except OSError as error:
                 logger.warning("%s cannot be written (%s).", self._path, error.strerror or error)
 
@@ -78,6 +77,10 @@ class Connections:
             aliases = (hostname,) if hostname and hostname != self._url else ()
             return Access(self._url, self._key or said.token or None, aliases)
         return Access(hostname, said.token or None) if hostname else None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _read(path: Path) -> dict[str, Connection]:

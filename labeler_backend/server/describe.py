@@ -10,16 +10,22 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from labeler_backend.server.auth import OPEN
-from labeler_backend.server.protocol import PredictRequest, PredictResponse, Problem, SetupRequest, WebhookEvent
+from labeler_backend.server.protocol import (
+    PredictRequest,
+    PredictResponse,
+    Problem,
+    SetupRequest,
+    WebhookEvent,
+)
 
 TITLE = "Emergent Labeler"
 DESCRIPTION = """
-A machine-learning backend for [Label Studio](https://labelstud.io): it proposes polygons, brush masks or boxes for
-pictures that nobody has labelled yet, and answers clicks.
+A machine-learning backend for [Label Studio](https://labelstud.io): it proposes polygons, brush masks or
+boxes for pictures that nobody has labelled yet, and answers clicks.
 
-Connect it under *Settings > Model* of a project. Label Studio then calls `/health` and `/setup`, asks `/predict` for
-pictures as they are opened or retrieved, and tells `/webhook` what was submitted. `/status` shows a person how it is
-doing.
+Connect it under *Settings > Model* of a project. Label Studio then calls `/health` and `/setup`, asks
+`/predict` for pictures as they are opened or retrieved, and tells `/webhook` what was submitted. `/status`
+shows a person how it is doing.
 
 Errors are answered as `{"detail": "one sentence"}`.
 """

@@ -16,7 +16,7 @@ _SCRIPT = "_refresh.js"
 
 
 def render_status(report: StatusReport, now: float) -> str:
-    """The page about `report`, as it is at Unix time `now`. What is in it is escaped; links lead to http(s) only."""
+    """The page about `report` at Unix time `now`. What it holds is escaped; links lead to http(s) only."""
     return _environment().get_template("status.html").render(report=report, now=now)
 
 
@@ -24,7 +24,8 @@ def render_status(report: StatusReport, now: float) -> str:
 def _environment() -> Environment:
     """The reports' environment, so that the pages look alike, with this package's templates first."""
     shared = environment()
-    found = shared.overlay(loader=ChoiceLoader([PackageLoader("labeler_backend.server"), shared.loader]))
+    folders = [PackageLoader(f"labeler_backend.{part}") for part in ("server", "report")]
+    found = shared.overlay(loader=ChoiceLoader(folders))
     found.filters = shared.filters | {"count": count, "size": size, "ago": ago, "web": web}
     return found
 

@@ -76,7 +76,9 @@ class PriorityPool:
         self._change = threading.Condition()
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._serve, args=(number < express,), name=f"{name}-{number}", daemon=True)
+            threading.Thread(
+                target=self._serve, args=(number < express,), name=f"{name}-{number}", daemon=True
+            )
             for number in range(express + threads)
         ]
         self._begun = threading.Barrier(len(self._threads) + 1)

@@ -141,8 +141,10 @@ class Proposing:
 
 
 def _use_threads(count: int) -> None:
-    """How many threads torch may use for one operation of this thread: all for urgent work, which stands alone;
-    one for the rest, since images side by side use a CPU better. The result is the same to the bit.
+    """How many threads torch may use for one operation of this thread.
+
+    All for urgent work, which stands alone; one for the rest, since images side by side use a CPU better. The
+    result is the same to the bit.
     """
     torch.set_num_threads(count)
 

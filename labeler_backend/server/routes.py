@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,7 +20,6 @@ from labeler_backend.server.body import PredictBody, dump, parse, read
 from labeler_backend.server.metrics import CONTENT_TYPE, Metrics
 from labeler_backend.server.page import SECURITY, render_status
 from labeler_backend.server.protocol import (
-    Element,
     Failure,
     Health,
     Noted,
@@ -29,9 +28,8 @@ from labeler_backend.server.protocol import (
     StatusReport,
     Versions,
     WebhookEvent,
-    project_id,
 )
-from labeler_backend.server.types import Backend, HungUp
+from labeler_backend.server.types import Answer, Backend, HungUp
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +60,9 @@ class Routes:
         return RedirectResponse("status", 303)
 
     async def health(self) -> Health:
-        """Answers at once, whatever the model is doing. Label Studio asks before every batch and gives up after a
-        second. Needs no login."""
+        """Answers at once, whatever the model is doing. Needs no login.
+
+        Label Studio asks before every batch and gives up after a second."""
         return Health()
 
     async def setup(self, request: Request) -> SetupResponse:
@@ -78,8 +77,8 @@ class Routes:
         """Proposals for each task, or what a click means when `params.context` holds one.
 
         Exactly one element per task, in their order. `[]` stands for what is not ready, or failed for now:
-        Label Studio saves nothing and asks again. An element with an empty `result` is final: there is nothing,
-        or it can never work. Why something failed stands on /status."""
+        Label Studio saves nothing and asks again. An element with an empty `result` is final: nothing was
+        found, or it can never work. Why something failed stands on /status."""
         begun = time.perf_counter()
         body = await read(request, self._body_max_mb)
         wanted = await self._aside(len(body) > _SMALL, lambda: parse(PredictBody, body))
@@ -124,7 +123,7 @@ class Routes:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def _predict(self, wanted: PredictBody, hung_up: HungUp) -> list[Element]:
+    async def _predict(self, wanted: PredictBody, hung_up: HungUp) -> Sequence[Answer]:
         """The service's answer. If it fails, every task gets `[]` and /status the reason.
 
         Raises:
@@ -156,7 +155,7 @@ class Routes:
         self._failures.appendleft(
             Failure(
                 at=time.time(),
-                project=project_id(wanted.project),
+                project=wanted.project,
                 task=number if isinstance(number, int) else None,
                 link=None,
                 reason=" ".join(reason.split()),

@@ -37,8 +37,8 @@ def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT (Ctrl-C), then returns.
 
-    On the first signal nothing new is taken and what runs gets `settings.grace` seconds to answer; on a second
-    Ctrl-C it is cut off.
+    On the first signal nothing new is taken and what runs gets `settings.grace` seconds to answer; a second
+    Ctrl-C cuts it off.
 
     Args:
         settings: where to listen and whom to let in.
@@ -86,7 +86,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self.server_state.tasks:  # cancelled just now: they still say so to their clients
             await asyncio.wait(self.server_state.tasks, timeout=1)
-        await stopping
+        if self.force_exit:  # a second Ctrl-C
+            stopping.cancel()
+        await asyncio.wait({stopping}, timeout=self._grace + 5)
+        if stopping.done() and not stopping.cancelled():
+            stopping.result()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

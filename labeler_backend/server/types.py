@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from labeler_backend.server.protocol import Element, PredictRequest, SetupRequest, StatusReport, WebhookEvent
+
+Answer = bytes | Element
+"""One task's element of the answer to /predict; bytes are JSON, written already."""
 
 HungUp = Callable[[], Awaitable[bool]]
 """Whether the client has gone and nobody reads the answer any more."""
 
 
 class Backend(Protocol):
-    """The service. Coroutines and `setup`, `webhook`, `versions` are called on the event loop and must not block
-    it; `status` is called in a thread."""
+    """The service.
+
+    Everything is called on the event loop and must not block it, but for `status`: it is called in a thread.
+    """
 
     async def start(self) -> None:
         """Before the first request."""
@@ -24,7 +29,7 @@ class Backend(Protocol):
     def setup(self, request: SetupRequest) -> str:
         """The model version, at once."""
 
-    async def predict(self, request: PredictRequest, hung_up: HungUp) -> list[Element]:
+    async def predict(self, request: PredictRequest, hung_up: HungUp) -> Sequence[Answer]:
         """One element per task, in their order."""
 
     def webhook(self, event: WebhookEvent) -> None:

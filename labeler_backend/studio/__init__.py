@@ -1,1 +1,1 @@
-"""Label Studio's side of the border: labelling configs, regions, media, its API. The core knows none of it."""
+"""Label Studio's side of the border: labelling configs, regions, media, its API."""

@@ -92,24 +92,22 @@ def is_public(address: Address) -> bool:
 
 
 def refusal(address: str, *, named: bool) -> str | None:
-    """Why a connection to this address is not made, as words for a sentence, or None.
+    """Why a connection to this address is not made, as words that follow "is", or None.
 
     Args:
         address: numeric, as a socket gives it (an IPv6 scope `%eth0` may follow).
         named: the host is in the operator's list by name, or is the Label Studio itself.
     """
-    found = ipaddress.ip_address(address.partition("%")[0])
-    inner = _carried(found) or found
     if is_never(address):
-        return f"at the link-local or metadata address {inner}, which is never asked"
-    if not named and not is_public(found):
-        return f"at {inner}, which is not a public address"
+        return "a link-local or metadata address, which is never asked"
+    if not named and not is_public(_parse(address)):
+        return "not a public address"
     return None
 
 
 def is_never(address: str) -> bool:
     """Is it refused whatever the operator allows?"""
-    found = ipaddress.ip_address(address.partition("%")[0])
+    found = _parse(address)
     inner = _carried(found) or found
     return inner.is_link_local or inner in _METADATA
 
@@ -147,6 +145,10 @@ def _is_ipv6(text: str) -> bool:
         return "%" not in text and bool(ipaddress.IPv6Address(text))
     except ValueError:
         return False
+
+
+def _parse(address: str) -> Address:
+    return ipaddress.ip_address(address.partition("%")[0])
 
 
 def _carried(address: Address) -> ipaddress.IPv4Address | None:

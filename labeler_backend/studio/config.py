@@ -11,9 +11,11 @@ from typing import Any, Literal, cast, get_args
 
 from label_studio_sdk.label_interface.interface import LabelInterface
 
-from labeler_backend.errors import InputError
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS
+from labeler_backend.proposals.objects import OVERLAP
+from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE
 from labeler_backend.studio.tags import ConfigError, ControlTag, ObjectTag, read_tags
+from labeler_backend.studio.task_data import addresses
 from labeler_backend.studio.tuning import extra_of, tuned
 
 AnswerKind = Literal["polygonlabels", "brushlabels", "bitmasklabels", "rectanglelabels"]
@@ -61,9 +63,10 @@ class AnswerTag:
         labels: its static labels, in their order.
         label: what proposals take that no head has named; None where the tag has no static label.
         certain: False where `label` is only a guess.
-        max_proposals: per page.
+        max_proposals: per page; one that shows several objects apart from each other counts once.
         min_score: proposals below it are not shown.
         max_points: of one object's polygons.
+        overlap: the share of an object that may be covered by better ones; 1 shows all, nested as they are.
     """
 
     name: str
@@ -73,8 +76,9 @@ class AnswerTag:
     label: str | None
     certain: bool
     max_proposals: int = 20
-    min_score: float = 0.05
+    min_score: float = DEFAULT_MIN_SCORE
     max_points: int = DEFAULT_MAX_POINTS
+    overlap: float = OVERLAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +122,8 @@ class LabelingConfig:
         Raises:
             InputError: the data lacks the key, or holds something else than text there.
         """
-        value = _lookup(data, image)
-        addresses = value if isinstance(value, list) else [value]
-        for address in addresses or [None]:
-            if not isinstance(address, str) or not address.strip():
-                raise InputError(
-                    f"The task's {image.key!r}, which <Image name={image.name!r}> shows, holds "
-                    f"{_kind_of(address)} instead of a picture's address: import the task again."
-                )
-        return addresses if image.many else addresses[:1]
+        found = addresses(data, image.key, f"<Image name={image.name!r}>")
+        return found if image.many else found[:1]
 
     def validate(self, prediction: Mapping[str, Any]) -> list[str]:
         """What Label Studio's own validation would say against a prediction; empty when nothing."""
@@ -265,31 +262,3 @@ def _static_labels(control: ControlTag) -> tuple[str, ...]:
 def _predicted_values(control: ControlTag, label: str) -> set[str]:
     words = control.labels[label].get("predicted_values", "")
     return {word.strip().lower() for word in words.split(",")}
-
-
-def _lookup(data: Mapping[str, Any], image: ImageTag) -> Any:
-    """The value under a key, or under a path as the editor understands it (`a.b`, `a[0].b`)."""
-    if not isinstance(data, Mapping):
-        raise InputError(f"The task's data is {_kind_of(data)} instead of an object: import the task again.")
-    if image.key in data:
-        return data[image.key]
-    value: Any = data
-    for step in re.findall(r"[^.\[\]]+", image.key):
-        if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            raise InputError(
-                f"The task's data has no {image.key!r}, which <Image name={image.name!r}> shows: "
-                f"import the task again with it, or change the labelling config."
-            )
-    return value
-
-
-def _kind_of(value: object) -> str:
-    """How an error calls a value that is not what it should be."""
-    if value is None or value == "":
-        return "nothing"
-    names = {"dict": "an object", "list": "a list", "str": "a blank text"}
-    return names.get(type(value).__name__, f"a {type(value).__name__}")

@@ -125,7 +125,7 @@ FAILURES = (
 
 def reason(error: Exception) -> str:
     """Why a request came to nothing, as words for a sentence."""
-    cause = error.__cause__
+    cause = error.args[0] if error.args else None  # httpcore wraps what the system raised
     if isinstance(error, httpcore.TimeoutException):
         return "it did not answer in time"
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -185,7 +185,8 @@ class _CheckedBackend(httpcore.NetworkBackend):
     def _check(self, host: str, address: str) -> None:
         words = refusal(address, named=self._named)
         if words is not None:
-            raise AddressRefusedError(f"{host} is {words}", never=is_never(address))
+            where = f"{host} is" if host == address else f"{host} is at {address},"
+            raise AddressRefusedError(f"{where} {words}", never=is_never(address))
 
 
 class _TimedStream(httpcore.NetworkStream):

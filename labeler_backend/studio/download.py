@@ -19,8 +19,9 @@ from labeler_backend.studio.connections import (
 )
 from labeler_backend.studio.media_cache import Validators
 from labeler_backend.studio.media_types import MediaError, MediaPolicy
-from labeler_backend.studio.sources import Remote, origin, parse_http, too_large
+from labeler_backend.studio.sources import Remote, too_large
 from labeler_backend.studio.tokens import SETTING as TOKEN_SETTING
+from labeler_backend.studio.urls import origin, parse_http
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
@@ -111,7 +112,7 @@ class Downloader:
                     raise _refused(response.status, hop, remote)
                 return self._receive(response, remote.name, into)
         except AddressRefusedError as error:
-            raise _address_refused(error, hop.url.host, remote.name) from None
+            raise _address_refused(error, hop.url, remote.name) from None
         except FAILURES as error:
             raise MediaError(
                 f"{remote.name} could not be fetched from {hop.url.host}: {reason(error)}; try again, and "
@@ -127,8 +128,9 @@ class Downloader:
         if self._hosts.everyone or hop.vouched:
             return False
         verb = "lies on" if hop.url == remote.url else "leads to"
+        where = _netloc(hop.url)
         raise MediaError(
-            f"{remote.name} {verb} {host}, which is not asked for media: add {host} to {HOSTS_SETTING}.",
+            f"{remote.name} {verb} {where}, which is not asked for media: add {where} to {HOSTS_SETTING}.",
             final=False,
         )
 
@@ -209,7 +211,7 @@ def _refused(status: int, hop: _Hop, remote: Remote) -> MediaError:
         )
     if remote.own is not None and hop.url.host == remote.own.host:
         return MediaError(
-            f"{name} is refused ({status}) after a redirect to {hop.url.scheme}://{hop.url.netloc.decode()}, "
+            f"{name} is refused ({status}) after a redirect to {hop.url.scheme}://{_netloc(hop.url)}, "
             "which gets no token: set LABEL_STUDIO_URL to the address Label Studio really has.",
             final=False,
         )
@@ -226,13 +228,18 @@ def _local_files_hint(remote: Remote) -> str:
     return ", and LOCAL_FILES_SERVING_ENABLED=true for Label Studio"
 
 
-def _address_refused(error: AddressRefusedError, host: str, name: str) -> MediaError:
+def _address_refused(error: AddressRefusedError, url: httpx.URL, name: str) -> MediaError:
     mend = (
         "put another address into the task"
         if error.never
-        else f"where that is meant, add {host} to {HOSTS_SETTING}"
+        else f"where that is meant, add {_netloc(url)} to {HOSTS_SETTING}"
     )
-    return MediaError(f"{name} is not fetched, {error}: {mend}.", final=error.never)
+    return MediaError(f"{name} is not fetched, as {error}: {mend}.", final=error.never)
+
+
+def _netloc(url: httpx.URL) -> str:
+    """Host and port as an entry of the list has them."""
+    return url.netloc.decode("ascii")
 
 
 def _header(response: httpcore.Response, wanted: bytes) -> str | None:

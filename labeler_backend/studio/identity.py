@@ -11,6 +11,7 @@ within a hair of a rounding step). Objects of one page that agree even in that a
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable
 
@@ -20,6 +21,7 @@ import numpy as np
 from labeler_backend.masks.rle import BoolMask
 
 _STEPS = 64
+_SAMPLES = 256  # along the longer side of an object's box
 _PREFIX = "el"
 _PART = re.compile(rf"({_PREFIX}[0-9a-f]{{12}})(-\d+)?")  # ids that the editor makes have 10 characters
 
@@ -58,11 +60,20 @@ def object_of(region_id: str) -> str:
 
 
 def _coarse(mask: BoolMask) -> tuple[int, ...]:
-    """Centre and standard deviations along x and y, in 64ths of the picture."""
-    moments = cv2.moments(np.ascontiguousarray(mask).view(np.uint8), binaryImage=True)
-    area = moments["m00"] or 1.0
-    height, width = mask.shape
-    x, y = moments["m10"] / area / width, moments["m01"] / area / height
-    spread_x = np.sqrt(moments["mu20"] / area) / width
-    spread_y = np.sqrt(moments["mu02"] / area) / height
-    return tuple(round(float(v) * _STEPS) for v in (x, y, spread_x, spread_y))
+    """Centre and standard deviations along both axes, in 64ths of the picture.
+
+    Measured on every `step`-th pixel of the object's box, which is exact enough and spares large pictures.
+    """
+    by_columns = mask.flags.f_contiguous and not mask.flags.c_contiguous  # as pycocotools decodes
+    pixels = np.ascontiguousarray(mask.T if by_columns else mask).view(np.uint8)
+    left, top, w, h = cv2.boundingRect(pixels)
+    step = max(1, max(w, h) // _SAMPLES)
+    sample = np.ascontiguousarray(pixels[top : top + h : step, left : left + w : step])
+    if not sample.any():
+        return ()
+    moments = cv2.moments(sample, binaryImage=True)
+    x, y, xx, yy = (moments[key] / moments["m00"] for key in ("m10", "m01", "mu20", "mu02"))
+    across = (left + x * step) / pixels.shape[1], math.sqrt(xx) * step / pixels.shape[1]
+    down = (top + y * step) / pixels.shape[0], math.sqrt(yy) * step / pixels.shape[0]
+    ordered = down + across if by_columns else across + down
+    return tuple(round(share * _STEPS) for share in ordered)

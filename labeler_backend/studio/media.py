@@ -28,8 +28,9 @@ from labeler_backend.studio.connections import Connections, time_limit
 from labeler_backend.studio.download import Downloader, NotModified, Received, TokenRefusedError
 from labeler_backend.studio.media_cache import Kept, MediaCache, Validators
 from labeler_backend.studio.media_types import Access, Media, MediaError, MediaPolicy
-from labeler_backend.studio.sources import Inline, Local, Remote, locate, shown, too_large
+from labeler_backend.studio.sources import Inline, Local, Remote, locate, too_large
 from labeler_backend.studio.tokens import TokenError, Tokens
+from labeler_backend.studio.urls import shown
 
 __all__ = ["Access", "Media", "MediaError", "MediaPolicy", "MediaStore"]
 

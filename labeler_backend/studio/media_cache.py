@@ -105,8 +105,8 @@ class MediaCache:
                 yield file
         except OSError as error:
             raise MediaError(
-                f"{name} could not be kept ({error.strerror or error} in {self.bodies.root}): make room, or set "
-                "LABELER_CACHE_DIR.",
+                f"{name} could not be kept in {self.bodies.root} ({error.strerror or error}): make room, or "
+                "set LABELER_CACHE_DIR.",
                 final=False,
             ) from error
 
@@ -124,10 +124,11 @@ class MediaCache:
         return kept
 
     def _adopt(self, file: IO[bytes], sha256: str, size: int, validators: Validators, name: str) -> Kept:
-        path = self.bodies.adopt(file, sha256) if size <= self.bodies.max_bytes else None
+        cap = self.bodies.max_bytes
+        path = self.bodies.adopt(file, sha256) if size <= cap else None
         if path is None or not path.is_file():
             raise MediaError(
-                f"{name} does not fit into the media cache of {self.bodies.max_bytes / 1e6:g} MB: enlarge it.",
+                f"{name} does not fit into the media cache ({cap / 1e6:g} MB): raise LABELER_MEDIA_CACHE_GB.",
                 final=False,
             )
         return Kept(path, sha256, validators)

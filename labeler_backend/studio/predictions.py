@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labeler_backend.masks.rle import BoolMask
+from labeler_backend.proposals.objects import apart, side_by_side
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.server.protocol import Prediction
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
@@ -91,9 +92,10 @@ def answer_prompt(
 
 
 def _page_regions(task_id: int, answer: AnswerTag, page: Page) -> Iterator[dict[str, Any]]:
-    ranked = _ranked(task_id, answer.image, page)
-    shown = [(name, p) for name, p in ranked if p.score >= answer.min_score]
-    for name, proposal in shown[: answer.max_proposals]:
+    ranked = sorted(page.proposals, key=lambda p: -p.score)
+    likely = [p for p in ranked if p.score >= answer.min_score][: answer.max_proposals]
+    shown = side_by_side(likely, overlap=answer.overlap) if answer.overlap < 1 else apart(likely)
+    for name, proposal in _named(task_id, answer.image, page, shown):
         label, certain = _label(answer, proposal.label)
         if label is not None:
             score = proposal.score if certain else proposal.score * GUESSED
@@ -103,7 +105,8 @@ def _page_regions(task_id: int, answer: AnswerTag, page: Page) -> Iterator[dict[
 def _prompted_regions(task_id: int, answer: AnswerTag, page: Page, prompt: Prompt) -> list[dict[str, Any]]:
     positive, negative, box = prompt.in_pixels(page.size)
     best: tuple[float, str, Proposal] | None = None
-    for name, proposal in _ranked(task_id, answer.image, page):
+    ranked = apart(sorted(page.proposals, key=lambda p: -p.score))
+    for name, proposal in _named(task_id, answer.image, page, ranked):
         if proposal.score < answer.min_score or not _agrees(proposal.mask, positive, negative):
             continue
         fit = -float(proposal.area) if box is None else _box_iou(proposal.box, box)
@@ -116,9 +119,10 @@ def _prompted_regions(task_id: int, answer: AnswerTag, page: Page, prompt: Promp
     return [] if label is None else _regions(answer, page, name, proposal.mask, label, proposal.score)
 
 
-def _ranked(task_id: int, image: ImageTag, page: Page) -> list[tuple[str, Proposal]]:
-    """The page's proposals with their ids, best first."""
-    proposals = sorted(page.proposals, key=lambda p: -p.score)
+def _named(
+    task_id: int, image: ImageTag, page: Page, proposals: Sequence[Proposal]
+) -> list[tuple[str, Proposal]]:
+    """Proposals with the ids of their regions."""
     ids = object_ids(task_id, image.name, page.index, (p.mask for p in proposals))
     return list(zip(ids, proposals, strict=True))
 

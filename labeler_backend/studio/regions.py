@@ -94,7 +94,7 @@ def mask_to_regions(
     Raises:
         ValueError: a kind that cannot be written.
     """
-    solid = np.ascontiguousarray(mask)
+    solid = np.ascontiguousarray(mask)  # pycocotools decodes by columns
     shape = shape_of(kind)
     if shape == "polygon":
         values = shapes.polygon_values(solid, max_points)

@@ -45,10 +45,10 @@ def number(value: Mapping[str, Any], key: str, default: float | None = None) -> 
     found = value.get(key, default)
     if found is None and default is not None:
         return default
-    if isinstance(found, bool) or not isinstance(found, int | float) or not -_FAR <= found <= _FAR:
-        raise ShapeError(
-            f"its {key} is {str(found)[:20]!r} instead of a number"
-        )  # NaN fails both comparisons
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise ShapeError(f"its {key} is missing or not a number")
+    if not -_FAR <= found <= _FAR:  # nor is NaN
+        raise ShapeError(f"its {key} lies far outside the picture")
     return float(found)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,8 @@ from urllib.parse import parse_qs, unquote, unquote_to_bytes
 
 import httpx
 
-from labeler_backend.studio.addresses import canonical, is_host
 from labeler_backend.studio.media_types import Access, MediaError, MediaPolicy
+from labeler_backend.studio.urls import base_url, origin, parse_http, shown
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters or more: C:\ is a drive
 _CLOUD = ("s3", "gs", "azure-blob")
@@ -20,7 +22,6 @@ _CLOUD = ("s3", "gs", "azure-blob")
 _SERVED = re.compile(
     r"/(data/upload/|data/local-files/?\?|storage-data/uploaded/?\?|(tasks|projects)/\d+/(presign|resolve)/\?)"
 )
-_SHOWN = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,67 +92,11 @@ def locate(url: str, access: Access | None, task_id: int | None, policy: MediaPo
     return Local(_file(Path(text), policy.media_roots, name))
 
 
-def parse_http(text: str, name: str) -> httpx.URL:
-    """A URL that can be requested as it stands: http or https, a plain host, no user, no fragment.
-
-    Raises:
-        MediaError: it is anything else.
-    """
-    try:
-        url = httpx.URL(text).copy_with(fragment=None)
-        host, port = url.raw_host.decode("ascii"), url.port
-    except (httpx.InvalidURL, ValueError) as error:
-        raise MediaError(f"{name} is malformed ({error}): correct it in the task.", final=True) from None
-    if url.scheme not in ("http", "https"):
-        raise MediaError(f"{name} leads to a {url.scheme or 'nameless'}: address, not http(s).", final=True)
-    if url.userinfo:
-        raise MediaError(f"{name} has a user name in its address: take it out, it is not sent.", final=True)
-    if not is_host(host) or not (port is None or 0 < port < 65536):
-        raise MediaError(f"{name} is malformed (host or port): correct it in the task.", final=True)
-    return url
-
-
-def base_url(text: str) -> httpx.URL:
-    """A Label Studio's base URL.
-
-    Raises:
-        MediaError: it cannot be one; not final, as it is a setting.
-    """
-    try:
-        return parse_http(text.rstrip("/"), text)
-    except MediaError:
-        raise MediaError(
-            f"{shown(text)} is not the address of a Label Studio: set LABEL_STUDIO_URL to one with http:// "
-            "or https://.",
-            final=False,
-        ) from None
-
-
-def origin(url: httpx.URL) -> tuple[str, str, int]:
-    """Scheme, host and port, each in one spelling: what a token belongs to."""
-    default = 443 if url.scheme == "https" else 80
-    return url.scheme, canonical(url.raw_host.decode("ascii")), url.port or default
-
-
-def shown(url: str) -> str:
-    """A URL as errors may show it: no user, no query (signatures) but the path of a local file, no bytes."""
-    text = url.strip().encode("utf-8", "replace").decode()
-    if text[:5].lower() == "data:":
-        return text.partition(",")[0][:40] + ",…"
-    text = re.sub(r"^([A-Za-z][\w+.-]*:)?//[^/?#]*@", r"\1//", text.partition("#")[0])
-    path, mark, query = text.partition("?")
-    plain = mark and path.rstrip("/").endswith("/data/local-files") and query.startswith("d=")
-    text = path + (f"?{query.partition('&')[0]}" if plain else "?…" if mark else "")
-    text = "".join(character if character.isprintable() else "�" for character in text)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"
-
-
 def _absolute(text: str, access: Access | None, policy: MediaPolicy, name: str) -> Source:
     url = parse_http(text, name)
     if access is None:
         return Remote(url, None, False, name)
-    for alias in (access.url, *access.aliases):
-        base = base_url(alias)
+    for base in _bases(access):
         prefix = base.raw_path.rstrip(b"/")
         if origin(url) == origin(base) and url.raw_path.startswith(prefix + b"/"):
             return _own(url.raw_path[len(prefix) :].decode("ascii"), access, policy, name)
@@ -165,16 +110,28 @@ def _own(rest: str, access: Access, policy: MediaPolicy, name: str) -> Source:
     url = parse_http(str(base).rstrip("/") + rest, name)
     if rest.startswith("/data/local-files"):
         wanted = parse_qs(rest.partition("?")[2], keep_blank_values=True).get("d", [""])[-1]
+        if posixpath.normpath(wanted).startswith("../"):  # to which Label Studio says 500: never a file
+            raise MediaError(
+                f"{name} leads out of Label Studio's folder: correct it in the task.", final=True
+            )
         path = _below(wanted.lstrip("/"), policy.media_roots)
         if wanted and path is not None:
             return Local(path)
     return Remote(url, base, url.path.startswith(f"{base.path.rstrip('/')}/data/upload/"), name)
 
 
+def _bases(access: Access) -> list[httpx.URL]:
+    """Under which base URLs the server is known, its own first; an alias that is none is passed over."""
+    bases = [base_url(access.url)]
+    for alias in access.aliases:
+        with contextlib.suppress(MediaError):
+            bases.append(base_url(alias))
+    return bases
+
+
 def _served(text: str, access: Access | None) -> str | None:
     """What follows the base path in a path that Label Studio serves, else None."""
-    bases = (access.url, *access.aliases) if access else ()
-    for prefix in ("", *(base_url(base).path.rstrip("/") for base in bases)):
+    for prefix in ("", *(base.path.rstrip("/") for base in (_bases(access) if access else ()))):
         if text.startswith(prefix) and _SERVED.match(text, len(prefix)):
             return text[len(prefix) :]
     return None
@@ -223,7 +180,10 @@ def _inline(text: str, max_bytes: int, name: str) -> bytes:
 
 def too_large(name: str, max_bytes: int) -> MediaError:
     """For what exceeds the policy's cap."""
-    return MediaError(f"{name} is larger than {max_bytes / 1e6:g} MB, the most: scale it down.", final=True)
+    return MediaError(
+        f"{name} is larger than {max_bytes / 1e6:g} MB: scale it down, or raise LABELER_MEDIA_MAX_MB.",
+        final=True,
+    )
 
 
 def _file_path(text: str, name: str) -> Path:

@@ -20,6 +20,7 @@ class _Range(NamedTuple):
 _TUNABLE = {
     "model_score_threshold": _Range("min_score", 0, 1, whole=False),
     "model_max_proposals": _Range("max_proposals", 1, 200, whole=True),  # 200 polygons open in 4.5 s
+    "model_overlap": _Range("overlap", 0, 1, whole=False),
     "model_max_points": _Range("max_points", 4, HARD_MAX_POINTS, whole=True),
 }
 

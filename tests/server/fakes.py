@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from labeler_backend.server.protocol import (
     CacheStatus,
-    Element,
     Failure,
     ModelStatus,
     Prediction,
@@ -21,7 +20,7 @@ from labeler_backend.server.protocol import (
     StatusReport,
     WebhookEvent,
 )
-from labeler_backend.server.types import HungUp
+from labeler_backend.server.types import Answer, HungUp
 
 VERSION = "fake-1"
 
@@ -30,7 +29,13 @@ def triangle(region: str, label: str = "car", points: list[list[float]] | None =
     """A polygon as Label Studio writes one."""
     value = {"points": points or [[1, 1], [20, 1], [20, 20]], "closed": True, "polygonlabels": [label]}
     envelope = {"from_name": "poly", "to_name": "image", "original_width": 640, "original_height": 480}
-    return {"id": region, "type": "polygonlabels", "image_rotation": 0, "score": 0.9, "value": value} | envelope
+    return {
+        "id": region,
+        "type": "polygonlabels",
+        "image_rotation": 0,
+        "score": 0.9,
+        "value": value,
+    } | envelope
 
 
 def prediction(*regions: dict[str, Any], version: str = VERSION) -> Prediction:
@@ -42,7 +47,7 @@ def prediction(*regions: dict[str, Any], version: str = VERSION) -> Prediction:
 class FakeService:
     """Answers every task with one triangle; set `answer`, `on_webhook`, `on_setup` or `report` for more."""
 
-    answer: Callable[[PredictRequest], list[Element]] | None = None
+    answer: Callable[[PredictRequest], Sequence[Answer]] | None = None
     on_setup: Callable[[SetupRequest], str] = lambda _: VERSION
     on_webhook: Callable[[WebhookEvent], None] = lambda _: None
     report: StatusReport | None = None
@@ -64,7 +69,7 @@ class FakeService:
         self.seen.append(request)
         return self.on_setup(request)
 
-    async def predict(self, request: PredictRequest, hung_up: HungUp) -> list[Element]:
+    async def predict(self, request: PredictRequest, hung_up: HungUp) -> Sequence[Answer]:
         self.seen.append(request)
         end = time.monotonic() + self.seconds
         while time.monotonic() < end and not self.stopping.is_set():
@@ -139,14 +144,18 @@ def busy() -> StatusReport:
         }
     )
     reasons = [
-        ("http://127.0.0.1:8080/projects/7/data?task=512", 512, "http://pictures.example/a/very/long/path/" + "x" * 90),
+        (
+            "http://127.0.0.1:8080/projects/7/data?task=512",
+            512,
+            "http://pictures.example/a/very/long/path/" + "x" * 90,
+        ),
         (None, 77, "The task has no 'image' in its data, which $image in the labelling config names"),
         ("javascript:alert(1)", None, "<script>alert('no')</script> is not XML"),
     ]
     failures = [
         Failure(
             at=now - 40 * 9**place,
-            project="7",
+            project="7.1795428142",
             task=task,
             link=link,
             reason=f"{reason} cannot be read: mend it.",
@@ -155,7 +164,7 @@ def busy() -> StatusReport:
         for place, (link, task, reason) in enumerate(reasons)
     ]
     project = ProjectStatus(
-        id="7",
+        id="7.1795428142",
         title="Parking lots, spring",
         link="http://127.0.0.1:8080/projects/7",
         notes=["'quality' (Choices) gets no answer: no head has been trained for it yet."],
@@ -167,7 +176,14 @@ def busy() -> StatusReport:
         drawn=97,
     )
     quiet = project.model_copy(
-        update={"id": "9", "title": None, "link": None, "notes": [], "annotated_tasks": 0, "predicted_tasks": 1}
+        update={
+            "id": "9",
+            "title": None,
+            "link": None,
+            "notes": [],
+            "annotated_tasks": 0,
+            "predicted_tasks": 1,
+        }
         | {"accepted": 0, "edited": 0, "rejected": 0, "drawn": 0}
     )
     caches = [
@@ -189,7 +205,7 @@ def busy() -> StatusReport:
 def broken() -> StatusReport:
     """The model could not be loaded."""
     report = busy()
-    problem = "dinov2-small cannot be fetched: no route to the model hub or PyPI; set HTTPS_PROXY, or give a local folder."
+    problem = "dinov2-small cannot be fetched: no route to the model hub; set HTTPS_PROXY, or name a folder."
     model = report.model.model_copy(
         update={"state": "failed", "problem": problem, "device": None, "dtype": None, "key": None}
     )

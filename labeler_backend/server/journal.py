@@ -1,0 +1,129 @@
+"""What the backend has done, what went wrong, and what became of it: the memory behind the status page."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+from labeler_backend.errors import LabelerError
+from labeler_backend.server.acceptance import Acceptance
+from labeler_backend.server.connections import Connections
+from labeler_backend.server.protocol import Failure, Prediction, ProjectStatus, WebhookEvent, project_uid
+
+logger = logging.getLogger("labeler_backend")
+
+_FAILURES = 100
+_WINDOW = 60.0  # seconds over which images/s is counted
+
+
+class Journal:
+    """Taking note costs nothing on the event loop: what goes to disk is written in order, in one thread.
+
+    Attributes:
+        done: tasks answered since the start.
+        failed: tasks that failed since the start.
+    """
+
+    def __init__(self, acceptance: Acceptance, connections: Connections) -> None:
+        self.done = self.failed = 0
+        self._acceptance, self._connections = acceptance, connections
+        self._writer = ThreadPoolExecutor(1, "journal")
+        self._failures: deque[Failure] = deque(maxlen=_FAILURES)
+        self._notes: dict[str, Sequence[str]] = {}
+        self._titles: dict[str, str] = {}
+        self._finished: deque[float] = deque(maxlen=10_000)
+
+    def later(self, work: Callable[..., object], *args: Any) -> None:
+        """Has `work` done by the writing thread, after what it was given before."""
+        self._writer.submit(_logged, work, *args)
+
+    def noted(self, project: str, notes: Sequence[str]) -> None:
+        """What in a project's labelling config gets no answer."""
+        self._notes[project] = notes
+
+    def answered(self, project: str, task: int, answer: bytes, clicked: bool) -> None:
+        """A task has its answer: a `Prediction` as JSON."""
+        self.later(self._record, project, task, answer, clicked)
+
+    def finished(self) -> None:
+        """A task is through."""
+        self.done += 1
+        self._finished.append(time.monotonic())
+
+    def failure(self, project: str, task: object, error: Exception, final: bool) -> None:
+        """A task has no answer for now or, if `final`, for good."""
+        self.failed += 1
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, LabelerError):
+            reason = f"This is a mistake in the program ({type(error).__name__}: {reason}): please report it."
+        number = task.get("id") if isinstance(task, dict) else None
+        number = number if isinstance(number, int) and not isinstance(number, bool) else None
+        self._failures.appendleft(
+            Failure(
+                at=time.time(),
+                project=project,
+                task=number,
+                link=self._link(project, number),
+                reason=reason,
+                final=final,
+            )
+        )
+
+    def event(self, event: WebhookEvent) -> None:
+        """Something happened in Label Studio."""
+        self.later(self._happened, event)
+
+    def close(self) -> None:
+        """Returns when all is written."""
+        self._writer.shutdown()
+        self._acceptance.close()
+
+    def images_per_second(self) -> float:
+        """Over the last minute."""
+        since = time.monotonic() - _WINDOW
+        return sum(at > since for at in list(self._finished)) / _WINDOW
+
+    def failures(self) -> list[Failure]:
+        """The last ones, newest first."""
+        return list(self._failures)
+
+    def projects(self) -> list[ProjectStatus]:
+        """Those seen so far."""
+        names = sorted({*self._acceptance.projects(), *self._notes})
+        return [
+            ProjectStatus(
+                id=name,
+                title=self._titles.get(name),
+                link=self._link(name),
+                notes=list(self._notes.get(name, ())),
+                **asdict(self._acceptance.counts(name)),
+            )
+            for name in names
+        ]
+
+    def _record(self, project: str, task: int, answer: bytes, clicked: bool) -> None:
+        self._acceptance.record_answer(project, task, Prediction.model_validate_json(answer), clicked)
+
+    def _happened(self, event: WebhookEvent) -> None:
+        about = (event.model_extra or {}).get("project")
+        if isinstance(about, dict) and (project := project_uid(about)):
+            self._acceptance.record_event(project, event)
+            self._titles[project] = str(about.get("title") or "")
+
+    def _link(self, project: str, task: int | None = None) -> str | None:
+        hostname, number = self._connections.of(project).hostname.rstrip("/"), project.partition(".")[0]
+        if not hostname.startswith(("http://", "https://")) or not number.isdigit():
+            return None
+        return f"{hostname}/projects/{number}/data" + (f"?task={task}" if task is not None else "")
+
+
+def _logged(work: Callable[..., object], *args: Any) -> None:
+    try:
+        work(*args)
+    except Exception:
+        logger.exception("Something could not be written down.")

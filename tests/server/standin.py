@@ -1,0 +1,122 @@
+"""A service with all its real parts but the model, which here finds a disc at once, or when it is told to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from labeler_backend.masks import rle
+from labeler_backend.media import RGB
+from labeler_backend.proposals.propose import ProposalSettings
+from labeler_backend.proposals.types import Proposal
+from labeler_backend.server.acceptance import Acceptance
+from labeler_backend.server.answering import Answering
+from labeler_backend.server.connections import Connections
+from labeler_backend.server.journal import Journal
+from labeler_backend.server.proposing import Proposing
+from labeler_backend.server.protocol import PredictRequest
+from labeler_backend.server.service import Limits, Service
+from labeler_backend.store import Store
+from labeler_backend.studio.media import MediaPolicy, MediaStore
+
+POLYGONS = (
+    '<View><Image name="image" value="$image"/>'
+    '<PolygonLabels name="polygon" toName="image" smart="false"><Label value="disc"/></PolygonLabels>'
+    '<KeyPointLabels name="kp" toName="image" smart="true"><Label value="disc"/></KeyPointLabels></View>'
+)
+VERSION = "standin-v1"
+
+
+@dataclass
+class Control:
+    """What a test has the model do, and what the model says it did."""
+
+    open: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    failure: Exception | None = None
+    seen: list[tuple[int, int]] = field(default_factory=list)
+    most_wanted: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Instead of `Labeler`: one disc in the middle of each picture."""
+
+    control: Control
+    settings: ProposalSettings = field(default_factory=ProposalSettings)
+    encoder: Any = field(
+        default_factory=lambda: SimpleNamespace(
+            device=torch.device("cpu"), dtype=torch.float32, model_key="standin", model=nn.Identity()
+        )
+    )
+
+    @property
+    def fingerprint(self) -> str:
+        return f"standin {self.settings.fingerprint()}"
+
+    def encode(self, images: Sequence[RGB]) -> list[tuple[int, int]]:
+        self.control.begun.release()
+        assert self.control.open.wait(20)
+        if self.control.failure:
+            raise self.control.failure
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        self.control.seen += sizes
+        self.control.most_wanted.append(self.settings.max_proposals)
+        return sizes
+
+    def propose(self, image: RGB, features: tuple[int, int]) -> list[Proposal]:
+        height, width = features
+        y, x = np.mgrid[0.5:height, 0.5:width]
+        disc = np.hypot(y - height / 2, x - width / 2) <= min(features) / 4
+        return [Proposal(rle.encode(disc), 0.8, "standin")]
+
+
+def make_service(
+    folder: Path, control: Control, limits: Limits | None = None, capacity: int = 100
+) -> Service:
+    """The service over `folder`, which is also where pictures may lie."""
+    connections = Connections(folder / "data" / "connections.json", None, None)
+    journal = Journal(Acceptance(folder / "data" / "acceptance.sqlite"), connections)
+    stores = {
+        name: Store(folder / "cache" / name, 10**8, ".json") for name in ("media", "proposals", "answers")
+    }
+    model: Any = StandIn(control)
+    proposing = Proposing(lambda: model, stores["proposals"], max_pixels=10**6, capacity=capacity)
+    media = MediaStore(stores["media"], MediaPolicy(media_roots=(folder,)))
+    return Service(
+        model="standin",
+        size=224,
+        model_version=VERSION,
+        proposing=proposing,
+        answering=Answering(VERSION, proposing, media, stores["answers"], journal),
+        connections=connections,
+        journal=journal,
+        caches=stores,
+        limits=limits or Limits(),
+    )
+
+
+def picture(folder: Path, number: int) -> Path:
+    """A PNG whose size names it: 64 + number pixels wide."""
+    path = folder / f"{number}.png"
+    assert cv2.imwrite(str(path), np.full((64, 64 + number, 3), number % 256, np.uint8))
+    return path
+
+
+def request(
+    tasks: Sequence[Any], config: str = POLYGONS, project: str = "1.1", **more: Any
+) -> PredictRequest:
+    return PredictRequest(tasks=list(tasks), project=project, label_config=config, **more)
+
+
+def task(number: int, path: Path | str) -> dict[str, Any]:
+    return {"id": number, "data": {"image": str(path)}}

@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labeler_backend.errors import LabelerError
+from labeler_backend.server.acceptance import Acceptance, Counts
+from labeler_backend.server.protocol import Prediction, WebhookEvent
+from tests.server.fakes import prediction, triangle
+from tests.server.live import recorded
+
+NOTHING = Counts(0, 0, 0, 0, 0, 0)
+MOVED = [[2, 1], [20, 1], [20, 20]]
+
+
+@pytest.fixture
+def acceptance(tmp_path: Path) -> Iterator[Acceptance]:
+    found = Acceptance(tmp_path / "data" / "acceptance.sqlite")
+    yield found
+    found.close()
+
+
+def annotation(
+    number: int, *regions: dict[str, Any], task: int = 1, minute: int = 0, **more: Any
+) -> dict[str, Any]:
+    moment = f"2026-11-23T10:{minute:02d}:24.386023Z"
+    given = {
+        "id": number,
+        "task": task,
+        "result": list(regions),
+        "was_cancelled": False,
+        "parent_prediction": 3,
+    }
+    return given | {"created_at": "2026-11-23T10:00:24Z", "updated_at": moment} | more
+
+
+def event(action: str, **fields: Any) -> WebhookEvent:
+    return WebhookEvent.model_validate({"action": action, **fields})
+
+
+def created(number: int, *regions: dict[str, Any], **more: Any) -> WebhookEvent:
+    return event("ANNOTATION_CREATED", annotation=annotation(number, *regions, **more), project={"id": 1})
+
+
+@pytest.mark.parametrize(
+    ("events", "counts"),
+    [
+        pytest.param([], Counts(1, 0, 0, 0, 0, 0), id="only answered"),
+        pytest.param([created(5, triangle("a"), triangle("b"))], Counts(1, 1, 2, 0, 0, 0), id="accepted"),
+        pytest.param(
+            [created(5, triangle("a", points=MOVED), triangle("z"))], Counts(1, 1, 0, 1, 1, 1), id="all else"
+        ),
+        pytest.param(
+            [created(5, triangle("a"), triangle("b"), parent_prediction=None)],
+            Counts(1, 1, 2, 0, 0, 0),
+            id="no parent named",
+        ),
+        pytest.param([created(5, triangle("a"))] * 3, Counts(1, 1, 1, 0, 1, 0), id="said three times"),
+        pytest.param(
+            [created(5, triangle("a")), event("ANNOTATION_UPDATED", annotation=annotation(5, minute=1))],
+            Counts(1, 1, 0, 0, 2, 0),
+            id="updated",
+        ),
+        pytest.param(
+            [event("ANNOTATION_UPDATED", annotation=annotation(5, minute=1)), created(5, triangle("a"))],
+            Counts(1, 1, 0, 0, 2, 0),
+            id="update came first",
+        ),
+        pytest.param([created(5, triangle("a"), was_cancelled=True)], Counts(1, 0, 0, 0, 0, 0), id="skipped"),
+        pytest.param(
+            [
+                created(5, triangle("a")),
+                event("ANNOTATION_UPDATED", annotation=annotation(5, minute=1, was_cancelled=True)),
+            ],
+            Counts(1, 0, 0, 0, 0, 0),
+            id="skipped later",
+        ),
+        pytest.param(
+            [created(5, triangle("a")), created(6, triangle("a"), triangle("b"))],
+            Counts(1, 1, 3, 0, 1, 0),
+            id="two annotators",
+        ),
+        pytest.param(
+            [created(5, triangle("a")), event("ANNOTATIONS_DELETED", annotations=[{"id": 5}])],
+            Counts(1, 0, 0, 0, 0, 0),
+            id="deleted",
+        ),
+        pytest.param(
+            [event("ANNOTATIONS_DELETED", annotations=[{"id": 5}]), created(5, triangle("a"))],
+            Counts(1, 0, 0, 0, 0, 0),
+            id="deletion came first",
+        ),
+        pytest.param(
+            [
+                event("ANNOTATIONS_DELETED", annotations=[{"id": 5}]),
+                created(5, triangle("a"), created_at="2999-01-01T00:00:00Z"),
+            ],
+            Counts(1, 1, 1, 0, 1, 0),
+            id="number used again",
+        ),
+        pytest.param(
+            [created(5, triangle("a")), event("TASKS_DELETED", tasks=[{"id": 1}]), created(6, triangle("a"))],
+            NOTHING,
+            id="task deleted",
+        ),
+        pytest.param(
+            [event("ANNOTATIONS_CREATED", annotation=[annotation(5, triangle("a")), annotation(6)], task=[])],
+            Counts(1, 1, 1, 0, 3, 0),
+            id="several at once",
+        ),
+        pytest.param([created(5, triangle("a"), task=None)], Counts(1, 0, 0, 0, 0, 0), id="no task named"),
+        pytest.param(
+            [event("ANNOTATION_CREATED", annotation=annotation(5, task=None), task={"id": 1})],  # type: ignore[arg-type]
+            Counts(1, 1, 0, 0, 2, 0),
+            id="task named beside it",
+        ),
+        pytest.param(
+            [created(5, triangle("q"), task=2)],
+            Counts(1, 1, 0, 0, 0, 0),
+            id="predictions of others: not drawn",
+        ),
+        pytest.param(
+            [created(5, triangle("q"), task=2, parent_prediction=None)],
+            Counts(1, 1, 0, 0, 0, 1),
+            id="a task that nobody predicted",
+        ),
+    ],
+)
+def test_events(events: list[WebhookEvent], counts: Counts, acceptance: Acceptance) -> None:
+    acceptance.record_answer("1", 1, prediction(triangle("a"), triangle("b")))
+    for one in events:
+        acceptance.record_event("1", one)
+    assert acceptance.counts("1") == counts
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        event("START_TRAINING", project={"id": 1}),
+        event("LABEL_LINK_CREATED"),
+        event("ANNOTATION_CREATED"),
+        event("ANNOTATION_CREATED", annotation="x"),
+        event("ANNOTATION_CREATED", annotation={"id": "5", "task": 1}),
+        event("ANNOTATION_CREATED", annotation={"id": 2**70, "task": 1}),
+        event("ANNOTATION_CREATED", annotation={"id": True, "task": 1}),
+        event("ANNOTATIONS_CREATED", annotation=[None, 3]),
+        event("ANNOTATIONS_DELETED", annotations=[{"id": None}, {}, 4]),
+        event("TASKS_DELETED", tasks={"id": "x"}),
+    ],
+)
+def test_odd_events_change_nothing(odd: WebhookEvent, acceptance: Acceptance) -> None:
+    acceptance.record_event("1", odd)
+    assert acceptance.counts("1") == NOTHING
+
+
+@pytest.mark.parametrize("result", [None, "x", [None], [{"id": []}], {"a": 1}])
+def test_odd_result_is_an_annotation_without_regions(result: Any, acceptance: Acceptance) -> None:
+    acceptance.record_event("1", created(5, result=result, updated_at="soon"))
+    assert acceptance.counts("1") == Counts(0, 1, 0, 0, 0, 0)
+
+
+def test_what_label_studio_sends(acceptance: Acceptance) -> None:
+    """Recorded: one drawn by hand and updated; one skipped, deleted; predictions made annotations."""
+    answered = recorded("/webhook", "ANNOTATIONS_CREATED")["annotation"]
+    for one in answered:
+        sent = Prediction(result=one["result"], score=0.87, model_version="rec-1")
+        acceptance.record_answer("9", one["task"], sent)
+    for action in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "PROJECT_UPDATED"):
+        acceptance.record_event("1", WebhookEvent.model_validate(recorded("/webhook", action)))
+    assert acceptance.counts("1") == Counts(0, 1, 0, 0, 0, 1)
+    bulk = WebhookEvent.model_validate(recorded("/webhook", "ANNOTATIONS_CREATED"))
+    acceptance.record_event("9", bulk)
+    assert acceptance.counts("9") == Counts(3, 3, 3, 0, 0, 0)
+    assert acceptance.projects() == ["1", "9"]
+
+
+def test_projects_do_not_meet(acceptance: Acceptance) -> None:
+    acceptance.record_answer("a.1", 1, prediction(triangle("a")))
+    acceptance.record_event("b.1", created(5, triangle("a"), parent_prediction=None))
+    acceptance.forget("b.1", tasks=[1])
+    assert acceptance.counts("a.1") == Counts(1, 0, 0, 0, 0, 0)
+    assert acceptance.counts("b.1") == NOTHING
+
+
+def test_annotator_who_began_with_an_older_version(acceptance: Acceptance) -> None:
+    acceptance.record_answer("1", 1, prediction(triangle("a"), triangle("b"), version="v1"))
+    acceptance.record_answer("1", 1, prediction(triangle("c"), version="v2"))
+    acceptance.record_event("1", created(5, triangle("a")))
+    assert acceptance.counts("1") == Counts(1, 1, 1, 0, 1, 0)
+
+
+def test_same_version_again_replaces_its_answer(acceptance: Acceptance) -> None:
+    acceptance.record_answer("1", 1, prediction(triangle("a"), triangle("b")))
+    acceptance.record_answer("1", 1, prediction(triangle("a", points=MOVED)))
+    acceptance.record_event("1", created(5, triangle("a", points=MOVED)))
+    assert acceptance.counts("1") == Counts(1, 1, 1, 0, 0, 0)
+
+
+def test_only_the_last_versions_are_kept(acceptance: Acceptance) -> None:
+    for number in range(6):
+        acceptance.record_answer("1", 1, prediction(triangle(f"r{number}"), version=f"v{number}"))
+    acceptance.record_event("1", created(5, triangle("r2")))
+    acceptance.record_event("1", created(6, triangle("r3")))
+    assert acceptance.counts("1") == Counts(1, 1, 1, 0, 1, 1)
+
+
+def test_clicks_add_to_what_was_answered(acceptance: Acceptance) -> None:
+    acceptance.record_answer("1", 1, prediction(triangle("a")))
+    acceptance.record_answer("1", 1, prediction(triangle("k")), clicked=True)
+    acceptance.record_answer("1", 1, prediction(triangle("k", points=MOVED)), clicked=True)
+    acceptance.record_answer("1", 1, prediction(triangle("never taken")), clicked=True)
+    acceptance.record_event("1", created(5, triangle("a"), triangle("k")))
+    assert acceptance.counts("1") == Counts(1, 1, 2, 0, 0, 0)
+
+
+def test_threads_do_not_lose_counts(acceptance: Acceptance) -> None:
+    def work(first: int) -> None:
+        for number in range(first, first + 20):
+            acceptance.record_answer("1", number, prediction(triangle("a")))
+            acceptance.record_event("1", created(number, triangle("a"), task=number))
+            acceptance.counts("1")
+
+    threads = [threading.Thread(target=work, args=(100 * n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert acceptance.counts("1") == Counts(120, 120, 120, 0, 0, 0)
+
+
+def test_two_processes_share_the_file(tmp_path: Path) -> None:
+    one, other = (Acceptance(tmp_path / "a.sqlite") for _ in range(2))
+    one.record_answer("1", 1, prediction(triangle("a")))
+    other.record_event("1", created(5, triangle("a")))
+    assert one.counts("1") == Counts(1, 1, 1, 0, 0, 0)
+
+
+def test_what_was_recorded_survives_kill(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from labeler_backend.server.acceptance import Acceptance
+from tests.server.fakes import prediction, triangle
+acceptance = Acceptance(Path(sys.argv[1]))
+for number in range(100_000):
+    acceptance.record_answer("1", number, prediction(triangle("a")))
+    print(number, flush=True)
+"""
+    root = Path(__file__).parents[2]
+    running = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "a.sqlite")],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    for _ in range(50):
+        running.stdout.readline()
+    running.send_signal(signal.SIGKILL)
+    said = 50 + len(running.stdout.read().split())
+    running.wait()
+    again = Acceptance(tmp_path / "a.sqlite")
+    assert said <= again.counts("1").predicted_tasks <= said + 1
+    again.record_answer("1", 10**6, prediction(triangle("a")))
+
+
+def test_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    path.write_text("no database " * 100)
+    with pytest.raises(LabelerError, match="move it away"):
+        Acceptance(path)
+
+
+def test_trouble_with_the_file_costs_no_answer(
+    acceptance: Acceptance, caplog: pytest.LogCaptureFixture
+) -> None:
+    acceptance.close()
+    acceptance.record_answer("1", 1, prediction(triangle("a")))
+    acceptance.record_event("1", created(5, triangle("a")))
+    assert "could not be written down" in caplog.text
+
+
+def test_failure_within_leaves_nothing_behind(
+    acceptance: Acceptance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("labeler_backend.server.acceptance.compare", broken)
+        with pytest.raises(ValueError, match="broken"):
+            acceptance.record_event("1", created(5, triangle("a"), parent_prediction=None))
+    acceptance.record_event("1", created(5, triangle("a"), parent_prediction=None))
+    assert acceptance.counts("1") == Counts(0, 1, 0, 0, 0, 1)
+
+
+def test_answer_is_recorded_in_a_moment(acceptance: Acceptance) -> None:
+    regions = [triangle(f"r{n}", points=[[n + k / 9, k] for k in range(60)]) for n in range(20)]
+    begun = time.perf_counter()
+    for task in range(50):
+        acceptance.record_answer("1", task, prediction(*regions))
+    assert (time.perf_counter() - begun) / 50 < 0.05

@@ -1,0 +1,4 @@
+"""Only 2.x has this module."""
+
+
+class ModelResponse: ...

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labeler_backend.masks.metrics import iou
+from labeler_backend.masks.rle import BoolMask, encode
+from labeler_backend.proposals.types import Proposal
+from labeler_backend.server.protocol import Prediction
+from labeler_backend.studio.config import LabelingConfig
+from labeler_backend.studio.predictions import GUESSED, Page, answer_prompt, prediction
+from labeler_backend.studio.results import read_result
+from tests.studio.made import SIZE, config_of, control, ellipse, ring, through_json
+
+LARGE, SMALL = ellipse(), ellipse(centre=(60, 45), radii=(12, 8))
+ASIDE = ellipse(centre=(120, 70), radii=(12, 12))
+KEYPOINTS = control("KeyPointLabels", "kp", labels="car,tree", attributes='smart="true"')
+BOXES = control("RectangleLabels", "box", labels="car,tree", attributes='smart="true"')
+POLYGONS = control("PolygonLabels", "polygon", labels="car,tree", attributes='smart="false"')
+NESTED = control("PolygonLabels", "polygon", labels="car,tree", attributes='smart="false" model_overlap="1"')
+
+
+def found(mask: BoolMask, score: float = 0.8, label: str | None = None) -> Proposal:
+    return Proposal(encode(mask), score, "attention", label)
+
+
+def page(*proposals: Proposal, index: int | None = None) -> Page:
+    return Page(index, SIZE, proposals)
+
+
+def predicted(config: LabelingConfig, *proposals: Proposal, task: int = 1) -> Prediction:
+    answer = prediction(task, config, {"image": [page(*proposals)]}, "v1")
+    assert config.validate(through_json(answer.model_dump())) == []
+    return answer
+
+
+@pytest.mark.parametrize("tag", ["PolygonLabels", "BrushLabels", "BitmaskLabels", "RectangleLabels"])
+def test_proposals_become_regions_of_the_answer_tag(tag: str) -> None:
+    answer = predicted(config_of(control(tag)), found(ASIDE, 0.5), found(ring(), 0.81236))
+    objects, dropped = read_result(through_json(answer.result))
+    assert [o.labels for o in objects] == [("car",), ("car",)]
+    assert [o.score for o in objects] == [0.8124, 0.5]
+    assert answer.score == 0.8124
+    assert answer.model_version == "v1"
+    assert dropped == []
+    if tag != "RectangleLabels":
+        assert iou(objects[0].mask, ring()) > 0.95
+
+
+def test_a_box_is_that_of_the_mask() -> None:
+    [region] = predicted(config_of(control("RectangleLabels")), found(ring())).result
+    x, y, w, h = found(ring()).box
+    value = region["value"]
+    drawn = [value["x"] * 1.4, value["y"] * 0.9, value["width"] * 1.4, value["height"] * 0.9]
+    assert drawn == pytest.approx([x, y, w, h], abs=1e-4)
+
+
+def test_weak_and_surplus_proposals_are_left_out() -> None:
+    tuned = control(
+        "BrushLabels", attributes='model_max_proposals="2" model_score_threshold="0.3" model_overlap="1"'
+    )
+    many = [found(ellipse(radii=(10 + n, 10)), score) for n, score in enumerate((0.2, 0.5, 0.9, 0.7))]
+    assert [r["score"] for r in predicted(config_of(tuned), *many).result] == [0.9, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("labels", "named", "expected", "score"),
+    [
+        pytest.param("car", None, "car", 0.8, id="the only label"),
+        pytest.param("car,tree", None, "car", 0.8 * GUESSED, id="a guess"),
+        pytest.param("car,tree", "tree", "tree", 0.8, id="named by a head"),
+        pytest.param("car,tree", "dog", "car", 0.8 * GUESSED, id="named otherwise"),
+        pytest.param("", "dog", "dog", 0.8, id="dynamic labels"),
+    ],
+)
+def test_labels_and_scores(labels: str, named: str | None, expected: str, score: float) -> None:
+    answer = predicted(config_of(control("PolygonLabels", labels=labels)), found(ring(), 0.8, named))
+    assert [r["value"]["polygonlabels"] for r in answer.result] == [[expected]]
+    assert answer.score == pytest.approx(score)
+
+
+def test_a_guess_does_not_fall_below_the_threshold() -> None:
+    config = config_of(control("PolygonLabels", labels="car,tree", attributes='model_score_threshold="0.5"'))
+    assert predicted(config, found(ring(), 0.6)).score == pytest.approx(0.3)
+
+
+def test_without_a_label_nothing_is_sent() -> None:
+    answer = predicted(config_of(control("PolygonLabels", labels="")), found(ring()))
+    assert (answer.result, answer.score) == ([], 0.0)
+
+
+@pytest.mark.parametrize(
+    "proposals",
+    [pytest.param([], id="none"), pytest.param([found(np.zeros(SIZE, bool))], id="an empty mask")],
+)
+def test_nothing_found_is_an_empty_answer(proposals: list[Proposal]) -> None:
+    answer = predicted(config_of(POLYGONS), *proposals)
+    assert (answer.result, answer.score, answer.model_version) == ([], 0.0, "v1")
+
+
+def test_a_region_that_label_studio_would_refuse_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    validate = LabelingConfig.validate
+
+    def refuse_weak(config: LabelingConfig, answer: dict[str, Any]) -> list[str]:
+        weak = any(region["score"] < 0.5 for region in answer["result"])
+        return ["refused"] if weak else validate(config, answer)
+
+    monkeypatch.setattr(LabelingConfig, "validate", refuse_weak)
+    answer = prediction(
+        1, config_of(control("BrushLabels")), {"image": [page(found(LARGE), found(SMALL, 0.4))]}, "v1"
+    )
+    assert [r["score"] for r in answer.result] == [0.8]
+
+
+def test_ids_are_unique_and_stable() -> None:
+    config = config_of(NESTED)
+    proposals = [found(LARGE, 0.9), found(ring(), 0.6), found(SMALL, 0.3)]
+    ids = [r["id"] for r in predicted(config, *proposals).result]
+    assert len(set(ids)) == 3
+    assert [r["id"] for r in predicted(config, *proposals[1:]).result] == ids[1:]
+    assert not {r["id"] for r in predicted(config, *proposals, task=2).result} & set(ids)
+
+
+def test_pages_carry_their_index() -> None:
+    config = config_of(control("BrushLabels"), image='<Image name="image" valueList="$pages"/>')
+    pages = [page(found(ring()), index=0), page(index=1), page(found(ring()), index=2)]
+    answer = prediction(1, config, {"image": pages}, "v1")
+    assert [r["item_index"] for r in answer.result] == [0, 2]
+    assert len({r["id"] for r in answer.result}) == 2
+    assert config.validate(answer.model_dump()) == []
+
+
+def test_two_pictures_have_their_own_tags() -> None:
+    config = config_of(
+        control("PolygonLabels", "a"),
+        control("BrushLabels", "b", to="right"),
+        image='<Image name="image" value="$image"/><Image name="right" value="$other"/>',
+    )
+    answer = prediction(1, config, {name: [page(found(ring()))] for name in ("image", "right", "gone")}, "v1")
+    assert [(r["from_name"], r["to_name"]) for r in answer.result] == [("a", "image"), ("b", "right")]
+    assert answer.result[0]["id"] != answer.result[1]["id"]
+
+
+def test_a_picture_without_answer_tag_gets_nothing() -> None:
+    assert predicted(config_of(KEYPOINTS), found(ring())).result == []
+
+
+def point(
+    x: float, y: float, positive: bool | None = True, label: str = "tree", **rest: Any
+) -> dict[str, Any]:
+    """A click at pixel coordinates, as the browser sends it."""
+    item = {
+        "original_width": SIZE[1],
+        "original_height": SIZE[0],
+        "image_rotation": 0,
+        "value": {"x": x / 1.4, "y": y / 0.9, "width": 0.23, "labels": [label], "keypointlabels": [label]},
+        "id": "c5l4WidMTN",
+        "from_name": "kp",
+        "to_name": "image",
+        "type": "keypointlabels",
+        "origin": "manual",
+    }
+    return item | ({} if positive is None else {"is_positive": positive}) | rest
+
+
+def box(x: float, y: float, w: float, h: float, **rest: Any) -> dict[str, Any]:
+    """A drawn box in pixels, as the browser sends it."""
+    value = {"x": x / 1.4, "y": y / 0.9, "width": w / 1.4, "height": h / 0.9, "rotation": 0}
+    named = {
+        "value": {**value, "rectanglelabels": ["tree"]},
+        "id": "b",
+        "from_name": "box",
+        "to_name": "image",
+    }
+    return {**named, "type": "rectanglelabels", **rest}
+
+
+def clicked(*items: Any, config: LabelingConfig | None = None, pages: Any = None) -> Prediction:
+    config = config or config_of(KEYPOINTS, BOXES, POLYGONS)
+    shown = pages or {"image": [page(found(LARGE, 0.9), found(SMALL, 0.5), found(ASIDE, 0.02))]}
+    answer = answer_prompt(1, config, through_json({"result": list(items)}), shown, "v1")
+    assert config.validate(answer.model_dump()) == []
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        pytest.param([point(60, 45)], SMALL, id="the smallest around a click"),
+        pytest.param([point(60, 45, None)], SMALL, id="a click without a sign is positive"),
+        pytest.param([point(60, 45), point(90, 50)], LARGE, id="around all clicks"),
+        pytest.param([point(80, 48), point(60, 45, False)], None, id="not around a negative one"),
+        pytest.param([point(90, 50), point(130, 5, False)], LARGE, id="a negative one elsewhere"),
+        pytest.param([point(60, 45, False)], None, id="only negative"),
+        pytest.param([point(120, 70)], None, id="only a bad one there"),
+        pytest.param([point(2, 2)], None, id="nothing there"),
+        pytest.param([box(22, 20, 76, 50)], LARGE, id="a box"),
+        pytest.param([box(47, 36, 26, 18)], SMALL, id="a tight box"),
+        pytest.param([box(0, 0, 30, 20)], None, id="a box around nothing"),
+        pytest.param([box(47, 36, 26, 18), point(90, 50)], None, id="box and point that disagree"),
+        pytest.param([box(0, 0, 5, 5), box(47, 36, 26, 18)], SMALL, id="the last box"),
+        pytest.param([], None, id="nothing drawn"),
+        pytest.param([point(60, 45, from_name="other")], None, id="another tag"),
+        pytest.param([point(60, 45, to_name="other")], None, id="another picture"),
+        pytest.param(["?", {"type": "brushlabels"}, point(60, 45)], SMALL, id="unknown things beside it"),
+        pytest.param([point(60, 45, value={"x": "a", "y": 1})], None, id="no numbers"),
+        pytest.param([point(60, 45, item_index=3)], None, id="a page that is not there"),
+        pytest.param([point(139.99, 90)], None, id="on the very edge"),
+    ],
+)
+def test_prompts(items: list[Any], expected: BoolMask | None) -> None:
+    answer = clicked(*items)
+    masks = [o.mask for o in read_result(through_json(answer.result))[0]]
+    assert len(masks) == (expected is not None)
+    if expected is not None:
+        assert iou(masks[0], expected) > 0.93
+
+
+@pytest.mark.parametrize("context", [{}, {"result": None}, {"result": "x"}, {"other": 1}])
+def test_a_context_without_prompts_is_an_empty_answer(context: dict[str, Any]) -> None:
+    answer = answer_prompt(1, config_of(KEYPOINTS, POLYGONS), context, {"image": [page(found(LARGE))]}, "v1")
+    assert (answer.result, answer.score, answer.model_version) == ([], 0.0, "v1")
+
+
+def test_a_prompt_names_its_answer_for_certain() -> None:
+    [region] = clicked(point(60, 45)).result
+    assert region["value"]["polygonlabels"] == ["tree"]
+    assert region["score"] == 0.5
+    [region] = clicked(point(60, 45, label="unknown")).result
+    assert region["value"]["polygonlabels"] == ["car"]
+
+
+def test_a_bare_key_point_is_named_by_the_labels_beside_it() -> None:
+    config = config_of(
+        '<KeyPoint name="kp" toName="image"/>', control("Labels", "names", "car,tree"), POLYGONS
+    )
+    click = point(60, 45)
+    value = {"x": click["value"]["x"], "y": click["value"]["y"], "width": 0.2}
+    bare = {**click, "type": "keypoint", "value": value}
+    name = {**click, "type": "labels", "from_name": "names", "value": {**value, "labels": ["tree"]}}
+    [region] = clicked(bare, name, config=config).result
+    assert region["value"]["polygonlabels"] == ["tree"]
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 1.0])
+def test_objects_are_shown_side_by_side_unless_asked(overlap: float) -> None:
+    tag = control("BrushLabels", attributes=f'model_overlap="{overlap}"')
+    answer = predicted(config_of(tag), found(LARGE, 0.9), found(SMALL, 0.8), found(ASIDE, 0.7))
+    assert [r["score"] for r in answer.result] == ([0.9, 0.8, 0.7] if overlap == 1 else [0.9, 0.7])
+
+
+def test_objects_that_do_not_touch_are_regions_of_their_own() -> None:
+    answer = predicted(config_of(POLYGONS), found(ring() | ASIDE, 0.9))
+    objects, _ = read_result(through_json(answer.result))
+    assert len({o.id for o in objects}) == 2
+    assert iou(objects[1].mask, ASIDE) > 0.9
+
+
+def test_an_answer_has_the_id_of_the_proposal_so_that_it_replaces_it() -> None:
+    config = config_of(KEYPOINTS, NESTED)
+    proposals = [found(LARGE, 0.9), found(SMALL, 0.5)]
+    shown = {r["id"]: r for r in predicted(config, *proposals).result}
+    [region] = clicked(point(60, 45), config=config, pages={"image": [page(*proposals[::-1])]}).result
+    assert region["value"]["points"] == shown[region["id"]]["value"]["points"]
+
+
+def test_the_page_of_the_prompt_is_answered() -> None:
+    config = config_of(KEYPOINTS, POLYGONS, image='<Image name="image" valueList="$pages"/>')
+    pages = {"image": [page(found(LARGE), index=0), page(found(SMALL), index=1)]}
+    for n in (0, 1):
+        [region] = clicked(point(60, 45, item_index=n), config=config, pages=pages).result
+        assert region["item_index"] == n
