@@ -12,7 +12,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraint
 INSTALL_INPUTS = pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test ray lint format docs pictures clean distclean
+.PHONY: help venv demo up test test-studio ray lint format docs pictures clean distclean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -51,6 +51,29 @@ $(VENV)/.docs: $(VENV)/.created $(INSTALL_INPUTS)
 
 venv: $(VENV)/.test ## .venv with the package (editable) and what the tests need
 
+# --- what the tests against a real Label Studio need ------------------------------------------------------
+# Each in a virtual environment of its own: they pin packages that ours needs newer, or would break each other.
+# A stamp names the version, so that another version is another install.
+
+STUDIO          := .studio
+LABEL_STUDIO    := 1.23.2
+LABEL_STUDIO_ML := 1.0.9
+STUDIO_INSTALL  = rm -rf $(@D) && $(PYTHON) -m venv $(@D) && \
+	$(@D)/bin/python -m pip install --disable-pip-version-check
+
+$(STUDIO)/label-studio/.$(LABEL_STUDIO): | $(VENV)/.created
+	@echo "Label Studio $(LABEL_STUDIO) into $(@D): 1 GB, a minute or two"
+	$(STUDIO_INSTALL) --quiet label-studio==$(LABEL_STUDIO)
+	rm -rf $(STUDIO)/template
+	@touch $@
+
+# redis and rq: it imports them and does not say so. The .pth file adds what .venv has, behind its own packages.
+$(STUDIO)/label-studio-ml/.$(LABEL_STUDIO_ML): | $(VENV)/.test
+	$(STUDIO_INSTALL) --quiet label-studio-ml==$(LABEL_STUDIO_ML) redis rq
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > $$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/emergent-labeler.pth
+	@touch $@
+
 # --- what there is to run ---------------------------------------------------------------------------------
 
 demo: $(VENV)/.base ## masks for the pictures in examples/, into demo/ (OUT=… for another folder)
@@ -66,6 +89,10 @@ up: $(VENV)/.base ## Label Studio with pre-annotated pictures (UP_ARGS="--images
 
 test: lint ## ruff, mypy and all tests; tests that need a GPU skip themselves where there is none
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-studio: $(VENV)/.test $(STUDIO)/label-studio/.$(LABEL_STUDIO) $(STUDIO)/label-studio-ml/.$(LABEL_STUDIO_ML) ## tests against a real Label Studio and in a real browser
+	@tests/real_studio/install_chromium.sh
+	$(BIN)/python -m pytest -m studio tests/real_studio $(PYTEST_ARGS)
 
 ray: $(VENV)/.ray ## add Ray, so that `make test` also tests --engine ray
 
@@ -85,9 +112,9 @@ docs: $(VENV)/.docs ## the documentation, into site/
 pictures: $(VENV)/.base ## the pictures in docs/images, from examples/
 	$(BIN)/python docs/make_pictures.py
 
-clean: ## remove what the targets wrote, but not .venv
+clean: ## remove what the targets wrote, but not .venv and .studio
 	rm -rf demo site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
-	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -not -path './$(STUDIO)/*' -prune -exec rm -rf {} +
 
-distclean: clean ## the same, and .venv
-	rm -rf $(VENV)
+distclean: clean ## the same, .venv and .studio
+	rm -rf $(VENV) $(STUDIO)

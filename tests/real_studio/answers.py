@@ -75,7 +75,7 @@ def predict_body(client: Client, project: int, config: str) -> dict[str, Any]:
     for task in tasks:
         task |= {"annotations": [], "predictions": [], "file_upload": None, "comment_authors": []}
     params = {"login": None, "password": None, "context": None}
-    return {"tasks": tasks, "project": f"{project}.1795428142", "label_config": config, "params": params}
+    return {"tasks": tasks, "project": client.uid(project), "label_config": config, "params": params}
 
 
 def prompt_on(region: Mapping[str, Any], kind: str, label: str) -> dict[str, Any]:

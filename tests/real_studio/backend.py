@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import shlex
 import signal
@@ -86,32 +85,33 @@ class Backend:
         report: dict[str, Any] = answer.json()
         return report
 
-    def project(self, project: int) -> dict[str, Any]:
-        """What /status.json says of one project of Label Studio.
+    def wait_for_model(self) -> None:
+        """Until the weights are loaded."""
+        end = time.monotonic() + 60
+        while (model := self.status()["model"])["state"] != "ready":
+            assert time.monotonic() < end, model
+            time.sleep(0.2)
 
-        It knows projects by the server's URL hash and the id there; a test has one server per backend.
-        """
-        found = [
-            one
-            for one in self.status()["projects"]
-            if one["id"].split("/")[-1].split(":")[-1] == str(project)
-        ]
-        assert len(found) == 1, f"project {project} among {self.status()['projects']}"
+    def project(self, uid: str) -> dict[str, Any]:
+        """What /status.json says of a project, by its `Client.uid`."""
+        projects = self.status()["projects"]
+        found = [one for one in projects if one["id"] == uid]
+        assert len(found) == 1, f"project {uid} among {[one['id'] for one in projects]}"
         return found[0]
 
-    def counts(self, project: int, **wanted: int) -> dict[str, int]:
-        """Accepted, edited, rejected, drawn … of a project, once they are `wanted` (events are worked off later)."""
+    def counts(self, uid: str, **wanted: int) -> dict[str, int]:
+        """Accepted, edited, rejected, drawn … of a project once they are `wanted`: events take a while."""
         end = time.monotonic() + 15
         while True:
-            now = {name: self.project(project)[name] for name in wanted}
+            now = {name: self.project(uid)[name] for name in wanted}
             if now == wanted or time.monotonic() > end:
                 return now
             time.sleep(0.2)
 
-    def basic(self) -> str:
-        """The Authorization header it wants."""
-        assert self.auth is not None
-        return "Basic " + base64.b64encode(":".join(self.auth).encode()).decode()
+    def failures(self, uid: str) -> dict[int, dict[str, Any]]:
+        """What /status.json says went wrong with a project's tasks, the newest of each task."""
+        ours = [one for one in self.status()["failures"] if one["project"] == uid]
+        return {one["task"]: one for one in reversed(ours)}
 
 
 @contextmanager

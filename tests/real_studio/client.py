@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Generator, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Bearer(httpx.Auth):
 
 
 class Client:
-    """One user. Every method raises httpx.HTTPStatusError, its text with what the server said, on 4xx and 5xx."""
+    """One user. Every method raises httpx.HTTPStatusError on 4xx and 5xx, with what the server said."""
 
     def __init__(self, url: str, token: str) -> None:
         """`token`: legacy (40 characters) or personal (a JWT)."""
@@ -75,6 +76,13 @@ class Client:
         """→ its id."""
         project: int = self.call("POST", "/api/projects", json={"title": title, "label_config": config})["id"]
         return project
+
+    def uid(self, project: int) -> str:
+        """How Label Studio calls a project when it talks to backends: number and second of its creation."""
+        created = datetime.fromisoformat(
+            self.call("GET", f"/api/projects/{project}")["created_at"].replace("Z", "+00:00")
+        )
+        return f"{project}.{int(created.timestamp())}"
 
     def upload(self, project: int, files: Iterable[Path]) -> None:
         """As the import dialog does: one multipart form, each file in a field of its own."""

@@ -24,7 +24,7 @@ class Picture:
 
 
 def sample_pictures(folder: Path) -> list[Picture]:
-    """Three photos with one clear thing each; the last is stored on its side, with the EXIF tag that says so."""
+    """Three photos with one clear thing each; the last is stored on its side, and its EXIF tag says so."""
     made = []
     for name, side in (("cat", 480), ("coffee", 420), ("astronaut", 360)):
         image = Image.open(ROOT / "examples" / "images" / f"{name}.jpg").convert("RGB")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import httpx
 
-# What a program needs to start at all. Everything else is left behind: Label Studio reads USERNAME, HOST, PORT,
-# DEBUG and a hundred other generic names as its own settings.
+# What a program needs to start at all. Everything else is left behind: Label Studio reads USERNAME, HOST,
+# PORT, DEBUG and a hundred other generic names as its own settings.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "XDG_CACHE_HOME", "SYSTEMROOT")
 _PR_SET_PDEATHSIG = 1
 

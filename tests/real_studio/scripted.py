@@ -1,4 +1,4 @@
-"""A backend that answers what a test tells it to, and remembers what it was asked: how Label Studio behaves."""
+"""A backend that answers what a test tells it to, and remembers what it was asked."""
 
 from __future__ import annotations
 

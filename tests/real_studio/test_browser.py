@@ -90,7 +90,7 @@ def test_proposals_are_drawn_where_the_masks_are_and_submitted(
         one["id"]: one["value"] for one in prediction["result"]
     }
     wanted = {"accepted": len(prediction["result"]), "edited": 0, "rejected": 0, "drawn": 0}
-    assert shared_backend.counts(project, **wanted) == wanted
+    assert shared_backend.counts(client.uid(project), **wanted) == wanted
 
 
 Move = Callable[[float, float], tuple[float, float]]

@@ -149,10 +149,10 @@ def test_what_becomes_of_proposals_is_counted(scene: Scene) -> None:
     }
     scene.client.annotate(task, [kept, moved, drawn], parent_prediction=prediction["id"], lead_time=3.5)
     wanted = {"accepted": 1, "edited": 1, "rejected": len(regions) - 2, "drawn": 1, "annotated_tasks": 1}
-    assert scene.backend.counts(project, **wanted) == wanted
+    assert scene.backend.counts(scene.client.uid(project), **wanted) == wanted
     skipped = next(iter(set(predictions) - {task}))
     scene.client.annotate(skipped, [], was_cancelled=True)
-    assert scene.backend.counts(project, **wanted) == wanted
+    assert scene.backend.counts(scene.client.uid(project), **wanted) == wanted
 
 
 def test_start_training(scene: Scene) -> None:

@@ -73,4 +73,4 @@ def test_webhook_comes_first(restarted: Before) -> None:
     regions: list[dict[str, Any]] = restarted.prediction["result"]
     restarted.client.annotate(restarted.tasks[0], regions[:1], parent_prediction=restarted.prediction["id"])
     wanted = {"accepted": 1, "rejected": len(regions) - 1, "drawn": 0}
-    assert restarted.backend.counts(restarted.project, **wanted) == wanted
+    assert restarted.backend.counts(restarted.client.uid(restarted.project), **wanted) == wanted

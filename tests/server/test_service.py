@@ -1,4 +1,4 @@
-"""The service behind the HTTP app: one element per task, deadlines, who goes first, who gives up his place."""
+"""The service behind the HTTP app: one element per task, deadlines, and who goes first."""
 
 from __future__ import annotations
 
