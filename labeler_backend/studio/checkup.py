@@ -48,8 +48,11 @@ def studio(patient: Patient) -> Iterator[Check]:
 def project(patient: Patient) -> Iterator[Check]:
     """Exists, and shows predictions."""
     client = _client(patient)
-    if client is None or patient.project is None:
+    if patient.project is None:
         yield Check("project", "skipped", "no project given", "Give --ls-project to have it looked at.")
+        return
+    if client is None:
+        yield Check("project", "skipped", f"{patient.project} was not looked at without Label Studio")
         return
     row = patient.row = client.project(patient.project)
     patient.backends = client.backends(patient.project)
