@@ -125,13 +125,17 @@ def _run(
     wanted: tuple[str | None, str | None, str | None, int],
 ) -> Summary:
     from labeler_backend.batch.stopping import interruptible
+    from labeler_backend.proposals.propose import ProposalSettings
     from labeler_backend.studio import prelabel as logic
 
     if not plan.pending:
         return logic.Summary(plan.project, plan.model_version, plan.tasks, plan.before)
-    answers = plan.config.answers
+    answers, usual = plan.config.answers, ProposalSettings()
     proposer = loading.load_proposer(
-        *wanted, max(answer.max_proposals for answer in answers), min(answer.min_score for answer in answers)
+        # As the backend: no fewer than usual, since predictions choose among them.
+        *wanted,
+        max(usual.max_proposals, *(answer.max_proposals for answer in answers)),
+        min(usual.min_score, *(answer.min_score for answer in answers)),
     )
     with progress_bar(quiet) as progress, interruptible() as stopped:
         return logic.prelabel(
