@@ -191,7 +191,7 @@ class TestPrelabel:
         assert (summary["before"], summary["failed"], summary["pushed"]) == (3, 1, 0)
 
     def test_limits(self, call: Any, fake: FakeStudio, tasks: list[Any]) -> None:
-        fake.projects[1]["label_config"] = CONFIG.replace("smart=", 'model_max_proposals="7" smart=')
+        fake.projects[1]["label_config"] = CONFIG.replace("smart=", 'model_max_proposals="27" smart=')
         call("prelabel", "--ls-project", "1", "--device", "cpu")
         fake.predictions.clear()
         call(
@@ -201,11 +201,11 @@ class TestPrelabel:
             "--max-proposals",
             "3",
             "--min-score",
-            "0.5",
+            "0.01",
             "--model",
             "dino-vits16",
         )
-        assert tasks == [(None, "cpu", None, 518, 7, 0.05), ("dino-vits16", None, None, 518, 3, 0.5)]
+        assert tasks == [(None, "cpu", None, 518, 27, 0.05), ("dino-vits16", None, None, 518, 20, 0.01)]
 
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
