@@ -154,10 +154,11 @@ def test_a_task_somebody_else_was_quicker_with(fake: FakeStudio, project: int, r
 
 
 def test_limits_of_the_config_and_of_the_caller(fake: FakeStudio, project: int, run: Any) -> None:
-    fake.projects[project]["label_config"] = CONFIG.replace("smart=", 'model_max_proposals="1" smart=')
-    few = run(project).proposals
+    limits = 'model_max_proposals="1" model_overlap="1" smart='
+    fake.projects[project]["label_config"] = CONFIG.replace("smart=", limits)
+    few = run(project, min_score=0.0).proposals
     fake.predictions.clear()
-    assert run(project, max_proposals=5).proposals > few >= 7
+    assert run(project, max_proposals=5, min_score=0.0).proposals > few >= 7
     fake.predictions.clear()
     run(project, min_score=1.0)
     assert [made["result"] for made in fake.predictions] == [[]] * 7
