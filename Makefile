@@ -5,12 +5,14 @@ BIN    := $(VENV)/bin
 OUT    := demo
 # Extra words for pytest: make test PYTEST_ARGS="-k polygons"
 PYTEST_ARGS ?=
+# Extra words for labeler up: make up UP_ARGS="--images photos --labels cat,dog"
+UP_ARGS ?=
 
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 INSTALL_INPUTS = pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-studio ray lint format docs pictures clean distclean
+.PHONY: help venv demo up test test-studio ray lint format docs pictures clean distclean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -81,6 +83,9 @@ demo: $(VENV)/.base ## masks for the pictures in examples/, into demo/ (OUT=… 
 	@echo "masks        $(OUT)/masks/             one 16-bit PNG per picture, 0 = background"
 	@echo "overlays     $(OUT)/overlays/          the masks drawn over the pictures"
 	@echo "report       $(OUT)/report.html        open this one in a browser"
+
+up: $(VENV)/.base ## Label Studio with pre-annotated pictures (UP_ARGS="--images DIR" for yours); Ctrl-C stops it
+	$(BIN)/labeler up $(UP_ARGS)
 
 test: lint ## ruff, mypy and all tests; tests that need a GPU skip themselves where there is none
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

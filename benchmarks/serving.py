@@ -3,8 +3,8 @@
     python benchmarks/serving.py --data DIR [--opened 40] [--json FILE]
 
 Starts `labeler serve` with empty caches and posts a batch of pictures, which keeps the model busy for the
-whole run. Meanwhile it opens other pictures one by one, as Label Studio does when somebody opens a task: cold,
-then the same ones again, now warm. /health is asked ten times a second all the while.
+whole run. Meanwhile it opens others one by one, as Label Studio does when somebody opens a task: cold, then
+the same ones again, now warm. /health is asked ten times a second all the while.
 """
 
 from __future__ import annotations

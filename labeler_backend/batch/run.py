@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 from labeler_backend import __version__
@@ -23,6 +19,7 @@ from labeler_backend.batch.output import ANNOTATIONS, FAILURES, REPORT, guarded
 from labeler_backend.batch.pipeline import outcomes
 from labeler_backend.batch.stages import STAGES, Outcome, Tools, keep
 from labeler_backend.batch.state import Counts, State
+from labeler_backend.batch.stopping import interruptible
 from labeler_backend.batch.types import Failure, Formats, MaskProposer, Options, Summary
 from labeler_backend.errors import InputError
 from labeler_backend.files import replacing
@@ -73,7 +70,7 @@ def run(
         before = state.counts()
         started = time.perf_counter()
         then = partial(keep, out, formats=formats)
-        with _interruptible() as stopped:
+        with interruptible() as stopped:
             if engine == "ray":
                 from labeler_backend.batch.ray_engine import ray_outcomes
 
@@ -145,29 +142,6 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     files = {"annotations": ANNOTATIONS, "report": REPORT, "failures": FAILURES}
     paths = {key: str(Path(summary.out) / name) for key, name in files.items()}
     return {**asdict(summary), "images_per_second": round(summary.images_per_second, 3), **paths}
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C (or SIGTERM) only asks to stop; the second one stops at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield asked.is_set
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        for name in before:
-            signal.signal(name, signal.default_int_handler)
-
-    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    for name in before:
-        signal.signal(name, ask)
-    try:
-        yield asked.is_set
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _interrupted(out: Path, counts: Counts) -> str:

@@ -64,7 +64,7 @@ class Answering:
     def __init__(
         self, model_version: str, proposing: Proposing, media: MediaStore, answers: Store, journal: Journal
     ) -> None:
-        """`answers` keeps whole answers by all they came of; `model_version` is what they are stamped with."""
+        """`answers` keeps whole answers by all they came of; `model_version` is stamped on them."""
         self._version = model_version
         self._proposing, self._media, self._answers, self._journal = proposing, media, answers, journal
         self._fetching = PriorityPool(

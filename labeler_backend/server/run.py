@@ -20,6 +20,9 @@ from labeler_backend.server.types import Backend
 from labeler_backend.settings import ServerSettings
 
 _HINT = "choose another with --port or LABELER_PORT"
+_SWITCH = (
+    0.001  # seconds: a short request passes through several threads, and each waits for the others' turns
+)
 _LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -50,6 +53,7 @@ def serve(
     """
     with _listen(settings.host, settings.port) as listener:
         logging.config.dictConfig(_LOGGING)
+        sys.setswitchinterval(_SWITCH)
         config = uvicorn.Config(
             create_app(service, settings),
             lifespan="off",  # the service is started and stopped by the server below

@@ -18,6 +18,7 @@ from skimage import data as samples
 from typer.testing import CliRunner
 
 from labeler_backend import cli
+from labeler_backend.cli import loading
 from tests.batch.conftest import write_pictures
 from tests.batch.fakes import OtsuProposer
 from tests.test_media import GREY16, animated, encoded, header_of, photo, rotated, with_alpha
@@ -61,7 +62,7 @@ CASES = [
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CLI with the proposer that needs no weights."""
-    monkeypatch.setattr(cli, "load_proposer", lambda *settings: OtsuProposer())
+    monkeypatch.setattr(loading, "load_proposer", lambda *settings: OtsuProposer())
 
 
 def labeler(*arguments: str | Path) -> tuple[int, str, str]:
@@ -178,9 +179,10 @@ import os, sys, tempfile
 from pathlib import Path
 from typer.testing import CliRunner
 from labeler_backend import cli
+from labeler_backend.cli import loading
 from tests.batch.conftest import write_pictures
 from tests.batch.fakes import OtsuProposer
-cli.load_proposer = lambda *settings: OtsuProposer()
+loading.load_proposer = lambda *settings: OtsuProposer()
 with tempfile.TemporaryDirectory() as warm:
     write_pictures(Path(warm, "in"), 1)
     Path(warm, "in", "bad.jpg").touch()

@@ -28,6 +28,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from labeler_backend import cli
+from labeler_backend.cli import loading
 from tests.batch.fakes import OtsuProposer
 
 class Slow(OtsuProposer):
@@ -41,7 +42,7 @@ class Arguments(list):
     log = sys.argv.pop(1)
 
 sys.argv = Arguments(sys.argv)
-cli.load_proposer = lambda *settings: Slow()
+loading.load_proposer = lambda *settings: Slow()
 cli.main()
 """
 

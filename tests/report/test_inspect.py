@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from labeler_backend import cli
+from labeler_backend.cli import loading
 from labeler_backend.proposals.propose import propose
 from labeler_backend.proposals.roles import HeadRoles
 from labeler_backend.report.inspect import Inspection, role_of, write_inspection
@@ -83,7 +84,7 @@ def refuse(*settings: object, cached: bool) -> None:
 def test_bad_input_is_one_line_before_the_model_loads(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, image: str, out: str, sentence: str
 ) -> None:
-    monkeypatch.setattr(cli, "load_proposer", refuse)
+    monkeypatch.setattr(loading, "load_proposer", refuse)
     Image.fromarray(picture()).save(tmp_path / "ok.png")
     (tmp_path / "text.jpg").write_text("no image")
     result = CliRunner().invoke(

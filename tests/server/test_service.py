@@ -1,4 +1,4 @@
-"""The service behind the HTTP app: one element per task, deadlines, who goes first, who gives up his place."""
+"""The service behind the HTTP app: one element per task, deadlines, and who goes first."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ def broken(folder: Path) -> Path:
         pytest.param(lambda f: {"data": {"image": "x"}}, "nothing", "whole number", id="no-id"),
         pytest.param(lambda f: "task", "nothing", "not an object", id="no-task"),
         pytest.param(lambda f: None, "nothing", "not an object", id="null"),
-        pytest.param(lambda f: task(2, broken(f)), "nothing", "broken.png is not an image", id="broken-image"),
+        pytest.param(
+            lambda f: task(2, broken(f)), "nothing", "broken.png is not an image", id="broken-image"
+        ),
         pytest.param(lambda f: task(2, f / "none.png"), "nothing", "none.png", id="missing-file"),
         pytest.param(lambda f: task(2, "ftp://host/a.png"), "nothing", "ftp", id="scheme"),
         pytest.param(

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from labeler_backend import __version__, cli
+from labeler_backend.cli import loading
 from labeler_backend.errors import WeightsError
 from tests.batch.conftest import write_pictures
 from tests.batch.fakes import OtsuProposer
@@ -23,7 +24,7 @@ HEAVY = ("torch", "transformers", "cv2", "numpy", "scipy", "pycocotools", "PIL",
 def settings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What the proposer was asked for, over all calls."""
     asked: list[tuple[object, ...]] = []
-    monkeypatch.setattr(cli, "load_proposer", lambda *given: asked.append(given) or OtsuProposer())
+    monkeypatch.setattr(loading, "load_proposer", lambda *given: asked.append(given) or OtsuProposer())
     return asked
 
 
@@ -49,7 +50,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert min(times) < 2.0  # 0.4 s on an idle machine; wide, so that a busy one passes
 
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_version() -> None:
@@ -101,12 +102,12 @@ def test_weights_that_cannot_be_had_are_one_line(monkeypatch: pytest.MonkeyPatch
     def load(*settings: object) -> None:
         raise WeightsError("dinov9 is no model that is known:\n see `labeler models list`.")
 
-    monkeypatch.setattr(cli, "load_proposer", load)
+    monkeypatch.setattr(loading, "load_proposer", load)
     picture = write_pictures(tmp_path / "in", 1)[0]
     result = CliRunner().invoke(cli.app, ["masks", str(picture), "--out", str(tmp_path / "out"), "--json"])
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "labeler: dinov9 is no model that is known: see `labeler models list`.\n"
-    monkeypatch.setattr(cli, "load_proposer", lambda *settings: OtsuProposer())
+    monkeypatch.setattr(loading, "load_proposer", lambda *settings: OtsuProposer())
     again = CliRunner().invoke(cli.app, ["masks", str(picture), "--out", str(tmp_path / "out")])
     assert again.exit_code == 0, again.stderr  # what failed so early is no run to resume or overwrite
 
