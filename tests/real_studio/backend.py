@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import signal
 import sys
 import time
@@ -57,8 +55,7 @@ class Backend:
 
     def start(self) -> None:
         """Start it and wait for /health."""
-        serve = shlex.split(os.environ.get("STUDIO_BACKEND", "")) or _SERVE
-        command = [*serve, "--host", "127.0.0.1", "--port", str(self.port), "--size", str(SIZE)]
+        command = [*_SERVE, "--host", "127.0.0.1", "--port", str(self.port), "--size", str(SIZE)]
         self._server = Server(command, self._env, self._log, f"{self.url}/health")
         try:
             self._server.wait(60)

@@ -20,11 +20,12 @@ from .pictures import Picture
 from .studio import Studio
 
 OBJECTS = 2
-CONFIG = polygon_config("thing", attributes=f'model_max_proposals="{OBJECTS}"')
+TUNING = f'model_max_proposals="{OBJECTS}" model_overlap="1"'  # the best ones, nested or not
+CONFIG = polygon_config("thing", attributes=TUNING)
 FITS = 0.85  # IoU of what is drawn and the masks; polygons and the drawn border cost a little
 BRUSH = f"""<View>
   <Image name="image" value="$image"/>
-  <BrushLabels name="brush" toName="image" smart="false" model_max_proposals="{OBJECTS}">
+  <BrushLabels name="brush" toName="image" smart="false" {TUNING}>
     <Label value="thing" background="#00ff00"/>
   </BrushLabels>
 </View>"""
