@@ -53,7 +53,8 @@ def evaluate(labeler: Labeler, found_samples: Sequence[Sample], union: bool) -> 
         for rule, choose in RULES.items():
             regions = [p.rle for p in choose(proposals)]
             counts[rule] += [matched(regions, objects), len(regions), len(objects)]
-    return {rule: figures(*count, images=len(found_samples)) for rule, count in counts.items()}
+    n = len(found_samples)
+    return {rule: figures(count[0], count[1], count[2], n) for rule, count in counts.items()}
 
 
 def figures(right: float, regions: float, objects: float, images: int) -> dict[str, float]:
