@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from labeler_backend.labeler import Labeler
     from labeler_backend.settings import ServerSettings
     from labeler_backend.studio.connect import BasicAuth
-    from labeler_backend.studio.media import MediaStore
+    from labeler_backend.studio.media.store import MediaStore
 
 
 def load_proposer(
@@ -39,18 +39,9 @@ def load_proposer(
 
 def load_media(settings: ServerSettings) -> MediaStore:
     """The store that pictures of tasks are fetched into; the backend's own, so that both share it."""
-    from labeler_backend.store import Store
-    from labeler_backend.studio.media import MediaPolicy, MediaStore
+    from labeler_backend.studio.media.store import MediaStore
 
-    policy = MediaPolicy(
-        allowed_hosts=settings.allowed_hosts,
-        media_roots=settings.media_roots,
-        max_bytes=int(settings.media_max_mb * 1e6),
-        total_timeout=settings.media_timeout,
-    )
-    return MediaStore(
-        Store(settings.cache_dir / "media", int(settings.media_cache_gb * 1e9), ".media"), policy
-    )
+    return MediaStore.of(settings)
 
 
 def own_login(settings: ServerSettings) -> BasicAuth | None:

@@ -90,10 +90,10 @@ def prelabel(
 ) -> None:
     """Push predictions for a project's tasks into Label Studio, without a connected backend."""
     from labeler_backend.batch.types import Options
-    from labeler_backend.server.build import model_version
     from labeler_backend.settings import load_server_settings
     from labeler_backend.studio import prelabel as logic
     from labeler_backend.studio.client import Studio
+    from labeler_backend.studio.version import model_version
 
     project = required(ls_project, "--ls-project")
     settings = load_server_settings()

@@ -19,7 +19,8 @@ from labeler_backend.server.proposing import Proposing
 from labeler_backend.server.protocol import Prediction
 from labeler_backend.store import Store
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
-from labeler_backend.studio.media import Access, Media, MediaError, MediaStore
+from labeler_backend.studio.media.store import MediaStore
+from labeler_backend.studio.media.types import Access, Media, MediaError
 from labeler_backend.studio.predictions import Page, answer_prompt, prediction
 
 logger = logging.getLogger("labeler_backend")

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 from labeler_backend.backbone.cache import FeatureCache
-from labeler_backend.backbone.registry import resolve
 from labeler_backend.labeler import Labeler
-from labeler_backend.proposals import propose
 from labeler_backend.server import acceptance
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.answering import Answering
@@ -18,21 +13,13 @@ from labeler_backend.server.proposing import Proposing
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.settings import ServerSettings
 from labeler_backend.store import Store
-from labeler_backend.studio.media import MediaPolicy, MediaStore
+from labeler_backend.studio.media.store import MediaStore
+from labeler_backend.studio.version import model_version
 
 GB = 1e9
 _ANSWERS_GB = 1.0  # proposals and answers, about 50 kB an image
 CAPACITY = 4096
 """Images that may wait for the model; a request has at most 32 of them in the queue at once."""
-
-
-def model_version(model: str, size: int) -> str:
-    """What predictions of this backend are stamped with, known without loading the model.
-
-    Label Studio asks for all tasks again when it changes, so it holds just what changes proposals much.
-    """
-    name = re.sub(r"[^\w.-]+", "-", Path(resolve(model).name).name)
-    return f"{name}-{size}-v{propose.VERSION}"
 
 
 def make_service(settings: ServerSettings) -> Service:
@@ -56,13 +43,7 @@ def make_service(settings: ServerSettings) -> Service:
             cache_dir=cache,
         )
 
-    policy = MediaPolicy(
-        allowed_hosts=settings.allowed_hosts,
-        media_roots=settings.media_roots,
-        max_bytes=int(settings.media_max_mb * 1e6),
-        total_timeout=settings.media_timeout,
-    )
-    media = MediaStore(Store(cache / "media", int(settings.media_cache_gb * GB), ".media"), policy)
+    media = MediaStore.of(settings)
     secret = settings.label_studio_api_key
     connections = Connections(
         settings.data_dir / "connections.json",

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from labeler_backend.files import replacing
-from labeler_backend.studio.media import Access
+from labeler_backend.studio.media.types import Access
 
 logger = logging.getLogger("labeler_backend")
 

@@ -23,7 +23,7 @@ from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.server.pool import EXPRESS, PriorityPool, Urgency
 from labeler_backend.store import Store
-from labeler_backend.studio.media import Media
+from labeler_backend.studio.media.types import Media
 
 if TYPE_CHECKING:
     from labeler_backend.labeler import Labeler

@@ -13,7 +13,7 @@ from labeler_backend.studio.client import Studio, StudioError, condition, with_v
 from labeler_backend.studio.config import LabelingConfig, read_config
 from labeler_backend.studio.connect import SSRF_MEND, is_ssrf, same
 from labeler_backend.studio.doctor import Check, Look, Patient, backend
-from labeler_backend.studio.media import Access
+from labeler_backend.studio.media.types import Access
 from labeler_backend.studio.tags import read_tags
 
 _NEVER_FIRE = {"brushlabels", "bitmasklabels"}  # their smart tool exists, and asks nobody

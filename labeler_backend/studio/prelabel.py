@@ -29,7 +29,7 @@ from labeler_backend.report.preview import MAX_PREVIEWS
 from labeler_backend.server.protocol import Prediction
 from labeler_backend.studio.client import Studio, StudioError, with_version
 from labeler_backend.studio.config import LabelingConfig, read_config
-from labeler_backend.studio.media import Access, Media
+from labeler_backend.studio.media.types import Access, Media
 from labeler_backend.studio.predictions import Page, prediction
 
 CHUNK = 50

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from labeler_backend.errors import LabelerError
-from labeler_backend.studio.connections import FAILURES, Connections, reason, time_limit
+from labeler_backend.studio.media.connections import FAILURES, Connections, reason, time_limit
 
 SETTING = "LABEL_STUDIO_API_KEY"
 

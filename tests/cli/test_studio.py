@@ -167,7 +167,7 @@ class TestPrelabel:
         assert call("prelabel", "--ls-project", "1").stdout.startswith("0 predictions")
 
     def test_the_version_is_the_backends(self, call: Any, fake: FakeStudio) -> None:
-        from labeler_backend.server.build import model_version
+        from labeler_backend.studio.version import model_version
 
         call("prelabel", "--ls-project", "1", "--size", "224")
         assert {made["model_version"] for made in fake.predictions} == {model_version("dinov2-small", 224)}
@@ -239,7 +239,7 @@ class TestUp:
     @pytest.mark.slow
     @pytest.mark.weights
     def test_makes_all_of_it_once_and_goes_on(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        from labeler_backend.server.build import model_version
+        from labeler_backend.studio.version import model_version
 
         monkeypatch.setenv("FAKE_VERSION", model_version("dinov2-small", 224))
         monkeypatch.setenv("PASSWORD", "leaks")

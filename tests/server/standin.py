@@ -26,7 +26,8 @@ from labeler_backend.server.proposing import Proposing
 from labeler_backend.server.protocol import PredictRequest
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.store import Store
-from labeler_backend.studio.media import MediaPolicy, MediaStore
+from labeler_backend.studio.media.store import MediaStore
+from labeler_backend.studio.media.types import MediaPolicy
 
 POLYGONS = (
     '<View><Image name="image" value="$image"/>'

@@ -17,7 +17,8 @@ from labeler_backend.studio.checkup import LOOKS
 from labeler_backend.studio.client import Studio
 from labeler_backend.studio.connect import BasicAuth, connect
 from labeler_backend.studio.doctor import Check, Patient, backend, examine, folders, machine, weights
-from labeler_backend.studio.media import MediaPolicy, MediaStore
+from labeler_backend.studio.media.store import MediaStore
+from labeler_backend.studio.media.types import MediaPolicy
 from tests.studio import web
 from tests.studio.fake_studio import CONFIG, TOKEN, Backend, FakeStudio
 from tests.studio.web import Handler

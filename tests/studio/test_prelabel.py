@@ -16,7 +16,8 @@ from labeler_backend.store import Store
 from labeler_backend.studio import prelabel as module
 from labeler_backend.studio.client import Studio, StudioError
 from labeler_backend.studio.config import read_config
-from labeler_backend.studio.media import MediaPolicy, MediaStore
+from labeler_backend.studio.media.store import MediaStore
+from labeler_backend.studio.media.types import MediaPolicy
 from labeler_backend.studio.prelabel import Summary, alone, chunks, plan, prelabel
 from tests.batch.conftest import write_pictures
 from tests.batch.fakes import OtsuProposer

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, unquote, unquote_to_bytes
 
 import httpx
 
-from labeler_backend.studio.media_types import Access, MediaError, MediaPolicy
-from labeler_backend.studio.urls import base_url, origin, parse_http, shown
+from labeler_backend.studio.media.types import Access, MediaError, MediaPolicy
+from labeler_backend.studio.media.urls import base_url, origin, parse_http, shown
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters or more: C:\ is a drive
 _CLOUD = ("s3", "gs", "azure-blob")

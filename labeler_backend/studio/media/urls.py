@@ -6,8 +6,8 @@ import re
 
 import httpx
 
-from labeler_backend.studio.addresses import canonical, is_host
-from labeler_backend.studio.media_types import MediaError
+from labeler_backend.studio.media.addresses import canonical, is_host
+from labeler_backend.studio.media.types import MediaError
 
 _SHOWN = 200  # characters
 

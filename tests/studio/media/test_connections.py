@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from labeler_backend.studio import connections as module
-from labeler_backend.studio.connections import (
+from labeler_backend.studio.media.connections import (
     AddressRefusedError,
     Connections,
     UnknownHostError,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeler_backend.studio.media_types import Access, MediaError, MediaPolicy
-from labeler_backend.studio.sources import Inline, Local, Remote, locate
+from labeler_backend.studio.media.sources import Inline, Local, Remote, locate
+from labeler_backend.studio.media.types import Access, MediaError, MediaPolicy
 
 LS = Access("http://ls.test:8080", "token", aliases=("https://label.example.com/studio",))
 BELOW = Access("https://example.com/ls", "token")

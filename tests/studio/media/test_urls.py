@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from labeler_backend.studio.urls import origin, shown
+from labeler_backend.studio.media.urls import origin, shown
 
 
 @pytest.mark.parametrize(

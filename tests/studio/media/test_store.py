@@ -17,7 +17,8 @@ import pytest
 
 from labeler_backend.errors import LabelerError
 from labeler_backend.store import Store
-from labeler_backend.studio.media import Access, Media, MediaError, MediaPolicy, MediaStore
+from labeler_backend.studio.media.store import MediaStore
+from labeler_backend.studio.media.types import Access, Media, MediaError, MediaPolicy
 from tests.studio.test_tokens import PAT, giving, jwt
 from tests.studio.web import PNG, Handler, Route, Server, redirect, saying, serving
 
@@ -209,7 +210,7 @@ class TestBuckets:
         assert "LABELER_ALLOWED_HOSTS" in str(error)
         assert not error.final
         assert other.seen == []
-        monkeypatch.setattr("labeler_backend.studio.connections.refusal", lambda *_, **__: None)
+        monkeypatch.setattr("labeler_backend.studio.media.connections.refusal", lambda *_, **__: None)
         assert content(make().fetch("s3://bucket/a.png", access, task_id=5)) == b"other"
 
     def test_not_there(self, make: Make, studio: Server, access: Access) -> None:

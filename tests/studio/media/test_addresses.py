@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from labeler_backend.errors import LabelerError
-from labeler_backend.studio.addresses import AllowedHosts, is_host, is_never, refusal
+from labeler_backend.studio.media.addresses import AllowedHosts, is_host, is_never, refusal
 
 
 @pytest.mark.parametrize(

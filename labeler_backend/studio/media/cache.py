@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from labeler_backend.store import Store
-from labeler_backend.studio.media_types import MediaError
+from labeler_backend.studio.media.types import MediaError
 
 FRESH_SECONDS = 300.0
 """How long a copy is used without asking whether it is still the same."""

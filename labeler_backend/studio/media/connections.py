@@ -18,7 +18,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from labeler_backend.studio.addresses import is_never, refusal
+from labeler_backend.studio.media.addresses import is_never, refusal
 
 _TRIED = 4  # addresses of one host; they share the time there is to connect
 _POOL_SIZE = 64

@@ -9,19 +9,19 @@ from typing import IO
 import httpcore
 import httpx
 
-from labeler_backend.studio.addresses import SETTING as HOSTS_SETTING
-from labeler_backend.studio.addresses import AllowedHosts
-from labeler_backend.studio.connections import (
+from labeler_backend.studio.media.addresses import SETTING as HOSTS_SETTING
+from labeler_backend.studio.media.addresses import AllowedHosts
+from labeler_backend.studio.media.cache import Validators
+from labeler_backend.studio.media.connections import (
     FAILURES,
     AddressRefusedError,
     Connections,
     reason,
 )
-from labeler_backend.studio.media_cache import Validators
-from labeler_backend.studio.media_types import MediaError, MediaPolicy
-from labeler_backend.studio.sources import Remote, too_large
+from labeler_backend.studio.media.sources import Remote, too_large
+from labeler_backend.studio.media.types import MediaError, MediaPolicy
+from labeler_backend.studio.media.urls import origin, parse_http
 from labeler_backend.studio.tokens import SETTING as TOKEN_SETTING
-from labeler_backend.studio.urls import origin, parse_http
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})

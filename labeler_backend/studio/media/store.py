@@ -23,16 +23,15 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import IO
 
+from labeler_backend.settings import ServerSettings
 from labeler_backend.store import Store
-from labeler_backend.studio.connections import Connections, time_limit
-from labeler_backend.studio.download import Downloader, NotModified, Received, TokenRefusedError
-from labeler_backend.studio.media_cache import Kept, MediaCache, Validators
-from labeler_backend.studio.media_types import Access, Media, MediaError, MediaPolicy
-from labeler_backend.studio.sources import Inline, Local, Remote, locate, too_large
+from labeler_backend.studio.media.cache import Kept, MediaCache, Validators
+from labeler_backend.studio.media.connections import Connections, time_limit
+from labeler_backend.studio.media.download import Downloader, NotModified, Received, TokenRefusedError
+from labeler_backend.studio.media.sources import Inline, Local, Remote, locate, too_large
+from labeler_backend.studio.media.types import Access, Media, MediaError, MediaPolicy
+from labeler_backend.studio.media.urls import shown
 from labeler_backend.studio.tokens import TokenError, Tokens
-from labeler_backend.studio.urls import shown
-
-__all__ = ["Access", "Media", "MediaError", "MediaPolicy", "MediaStore"]
 
 _CHUNK = 1 << 20
 
@@ -61,6 +60,22 @@ class MediaStore:
         self._running: dict[str, Future[Kept]] = {}
         self._hits = 0
         self._misses = 0
+
+    @classmethod
+    def of(cls, settings: ServerSettings) -> MediaStore:
+        """The store that the backend and the commands of this machine share.
+
+        Raises:
+            LabelerError: `settings.allowed_hosts` has an entry that is not a host.
+        """
+        policy = MediaPolicy(
+            allowed_hosts=settings.allowed_hosts,
+            media_roots=settings.media_roots,
+            max_bytes=int(settings.media_max_mb * 1e6),
+            total_timeout=settings.media_timeout,
+        )
+        folder, most = settings.cache_dir / "media", int(settings.media_cache_gb * 1e9)
+        return cls(Store(folder, most, ".media"), policy)
 
     @property
     def hits(self) -> int:

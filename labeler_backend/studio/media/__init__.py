@@ -1,0 +1,1 @@
+"""A task's media as a file: where it is, who may be asked, over which connections, and what is kept."""
