@@ -14,8 +14,9 @@ from labeler_backend.labeler import Labeler
 from labeler_backend.settings import load_settings
 
 from .backend import ROOT, SIZE, Backend, labeler_serve
+from .commands import Commands
 from .pictures import Picture, sample_pictures
-from .studio import Studio, label_studio, make_template
+from .studio import LEGACY_TOKEN, Studio, label_studio, make_template
 
 STUDIO_DIR = Path(os.environ.get("STUDIO_DIR", ROOT / ".studio"))
 
@@ -109,6 +110,12 @@ def shared_backend(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Ite
     """One backend without basic auth, for tests that leave it as they found it."""
     with labeler_serve(tmp_path_factory.mktemp("backend"), cache) as backend:
         yield backend
+
+
+@pytest.fixture
+def labeler(tmp_path: Path, cache: Path, studio: Studio) -> Commands:
+    """`labeler …` in processes of their own, with the legacy token in the environment."""
+    return Commands(tmp_path / "data", cache, studio, LEGACY_TOKEN)
 
 
 @pytest.fixture(scope="session")
