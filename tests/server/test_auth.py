@@ -75,3 +75,16 @@ def test_large_body_is_not_read_without_the_login(client: httpx.Client) -> None:
 
 def test_password_stays_out_of_logs() -> None:
     assert "s3cret" not in repr(Login("u", b"s3cret"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_password_beyond_ascii_is_read_as_its_sender_wrote_it(encoding: str, client: httpx.Client) -> None:
+    """Browsers send UTF-8, as they are told to; Label Studio's `requests` sends Latin-1."""
+    coded = base64.b64encode("jürgen:pa:ss wörd".encode(encoding)).decode()
+    assert client.get("/versions", headers={"Authorization": f"Basic {coded}"}).status_code == 200
+
+
+def test_a_password_that_latin_1_lacks_is_read_as_utf_8() -> None:
+    login = Login("u", "пароль".encode())
+    assert login.matches(b"Basic " + base64.b64encode("u:пароль".encode()))
+    assert not login.matches(b"Basic " + base64.b64encode(b"u:??????"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -117,3 +118,13 @@ def test_two_apps_do_not_share_metrics(client: httpx.Client) -> None:
     client.get("/health")
     with running(FakeService()) as other:
         assert 'path="/health"' not in other.get("/metrics").text
+
+
+def test_nobody_can_make_up_series(client: httpx.Client) -> None:
+    """Asked without a login even, and each series is kept for as long as the server runs."""
+    for number, method in enumerate(("PROPFIND", "MKCOL", "PURGE", "LOCK", "COPY", "SEARCH")):
+        client.request(method, "/health")
+        client.request(method, f"/made-up/{number}")
+    time.sleep(0.1)
+    asked = {tuple(sorted(labels)) for name, labels in collected(client) if name == "labeler_requests_total"}
+    assert len(asked) <= 4

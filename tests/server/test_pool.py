@@ -166,3 +166,17 @@ def test_closing_drops_what_waits_and_lets_what_runs_end(make_pool: Callable[...
             await pool.run("late", Urgency.CLICK, lambda: None)
 
     asyncio.run(scenario())
+
+
+def test_closing_gives_one_piece_of_work_all_of_the_grace(make_pool: Callable[..., PriorityPool]) -> None:
+    async def scenario() -> str:
+        pool = make_pool(threads=8, express=1)
+        held = Held()
+        slow = asyncio.create_task(pool.run("slow", Urgency.BATCH, held))
+        await begun(held)
+        asyncio.get_running_loop().call_later(1.0, held.end.set)
+        await asyncio.to_thread(pool.close, 3.0)
+        assert held.end.is_set()  # it was waited for
+        return await slow
+
+    assert asyncio.run(scenario()) == "done"

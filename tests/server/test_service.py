@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from labeler_backend.errors import LabelerError
 from labeler_backend.server.protocol import SetupRequest, WebhookEvent
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.studio.config import ConfigError
 from tests.server.standin import POLYGONS, VERSION, Control, make_service, picture, request, task
+from tests.studio.web import Handler, serving
 
 CLICK = {
     "result": [
@@ -202,7 +206,7 @@ def test_who_looks_at_the_screen_goes_first(tmp_path: Path, more: dict[str, Any]
         slow = asyncio.create_task(service.predict(request(batch), stays))
         await begun(control)
         urgent = asyncio.create_task(service.predict(request([task(1, picture(tmp_path, 1))], **more), stays))
-        while not service.status().queue.running > 2:
+        while not service.status().queue.running > torch.get_num_threads():  # as many do a batch
             await asyncio.sleep(0.01)
         control.open.set()
         [element] = await urgent
@@ -362,3 +366,127 @@ def test_events_are_counted_for_their_project(tmp_path: Path) -> None:
         assert (found[0].accepted, found[0].edited, found[0].rejected, found[0].title) == (1, 0, 0, "Discs")
 
     play(tmp_path, scenario)
+
+
+def test_an_answer_that_the_disk_damaged_is_made_again(tmp_path: Path) -> None:
+    """It would make the JSON of the whole batch unreadable, and be found again each time."""
+    tasks = [task(n, picture(tmp_path, n)) for n in range(2)]
+
+    async def first(service: Service, control: Control) -> None:
+        await service.predict(request(tasks), stays)
+
+    async def again(service: Service, control: Control) -> None:
+        elements = await service.predict(request(tasks), stays)
+        assert [result(e) for e in elements] == [[64], [65]]
+
+    play(tmp_path, first)
+    kept = sorted((tmp_path / "cache" / "answers").rglob("*.json"))
+    assert len(kept) == 2
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-20])
+    play(tmp_path, again)
+    assert all(json.loads(path.read_bytes()) for path in kept)
+
+
+def test_a_picture_that_left_the_cache_is_asked_for_again(tmp_path: Path) -> None:
+    """Final would mean that Label Studio never asks for the task again."""
+    path = picture(tmp_path, 1)
+    data = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+    async def scenario(service: Service, control: Control) -> None:
+        batch = [task(n, picture(tmp_path, n)) for n in range(2, 12)]
+        slow = asyncio.create_task(service.predict(request([*batch, task(1, data)]), stays))
+        media = tmp_path / "cache" / "media"
+        while not (kept := list(media.rglob("*.json"))):
+            await asyncio.sleep(0.01)
+        kept[0].unlink()  # as another process does to make room
+        control.open.set()
+        assert result((await slow)[-1]) in ("pending", [65])
+        assert not any(failure.final for failure in service.status().failures)
+        assert [result(e) for e in await service.predict(request([task(1, data)]), stays)] == [[65]]
+
+    play(tmp_path, scenario, held=True)
+
+
+@pytest.mark.parametrize("hostname", ["http://[", "http://[::1", "http://a b", "http://\x00", "//x", "7"])
+def test_a_hostname_that_is_none_costs_nothing_but_itself(tmp_path: Path, hostname: str) -> None:
+    async def scenario(service: Service, control: Control) -> None:
+        service.setup(SetupRequest(project="1.1", schema=POLYGONS, hostname=hostname))
+        tasks = [task(1, picture(tmp_path, 1)), task(2, "/data/upload/1/a.png")]
+        elements = await service.predict(request(tasks), stays)
+        assert [result(e) for e in elements] == [[65], "pending"]
+
+    play(tmp_path, scenario)
+
+
+def test_what_is_remembered_of_projects_is_bounded(tmp_path: Path) -> None:
+    """Whoever may ask can think of any number of names."""
+    choices = (
+        '<View><Image name="image" value="$image"/>'
+        '<Choices name="c" toName="image"><Choice value="a"/></Choices></View>'
+    )
+
+    async def scenario(service: Service, control: Control) -> None:
+        for number in range(1500):
+            name = f"{number}.1"
+            service.setup(SetupRequest(project=name, schema=choices, hostname="http://127.0.0.1:1"))
+            await service.predict(request([task(1, "x")], choices, project=name), stays)
+            service.webhook(
+                WebhookEvent.model_validate(
+                    {"action": "PROJECT_UPDATED", "project": {"id": number, "title": "t" * 10_000}}
+                )
+            )
+        await asyncio.to_thread(service.status)
+        sizes = _sizes(service)
+        assert sizes
+        assert max(sizes.values()) <= 1000, sizes
+
+    play(tmp_path, scenario)
+
+
+def _sizes(service: Service) -> dict[str, int]:
+    """Of every container that hangs on the service, its journal and its connections."""
+    parts = {"service": service, "journal": service._journal, "connections": service._connections}
+    return {
+        f"{name}.{field}": len(value)
+        for name, part in parts.items()
+        for field, value in vars(part).items()
+        if isinstance(value, dict | list | set)
+    }
+
+
+def test_two_tasks_with_one_address_in_a_bucket_do_not_share_a_refusal(tmp_path: Path) -> None:
+    """Label Studio signs an address for a task: for one that was deleted it says 404."""
+    with serving() as studio:
+
+        def sign(handler: Handler) -> None:
+            time.sleep(0.2)
+            good = handler.path.startswith("/tasks/2/")
+            handler.reply(200 if good else 404, picture(tmp_path, 1).read_bytes() if good else b"")
+
+        studio.routes["/tasks/1/presign/"] = studio.routes["/tasks/2/presign/"] = sign
+
+        async def scenario(service: Service, control: Control) -> None:
+            service.setup(SetupRequest(project="1.1", schema=POLYGONS, hostname=studio.url))
+            tasks = [task(n, "s3://bucket/a.png") for n in (1, 2)]
+            elements = await service.predict(request(tasks), stays)
+            assert [result(e) for e in elements] == ["nothing", [65]]
+
+        play(tmp_path, scenario)
+
+
+def test_requests_that_outlive_the_end_cause_no_errors(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        control = Control()
+        control.open.set()
+        service = make_service(tmp_path, control)
+        await service.stop(1)
+        service.setup(SetupRequest(project="1.1", schema=POLYGONS, hostname="http://127.0.0.1:1"))
+        service.webhook(WebhookEvent.model_validate({"action": "PROJECT_UPDATED", "project": {"id": 1}}))
+        tasks = [task(1, picture(tmp_path, 1)), 5]
+        assert len(await service.predict(request(tasks), stays)) == 2
+
+    asyncio.run(main())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -197,3 +198,35 @@ def test_compare(
     outcome: Outcome,
 ) -> None:
     assert compare(answers, clicked, made) == outcome
+
+
+@pytest.mark.parametrize(
+    "rle", [pytest.param(10**11, id="number: bytes(n) would be n zeros"), pytest.param("x", id="text")]
+)
+def test_rle_that_is_no_list_takes_no_memory(rle: Any) -> None:
+    item = brush(blob())
+    item["value"]["rle"] = rle
+    assert only(item).mask == b""
+
+
+def test_masks_are_not_decoded_into_more_pixels_than_a_picture_may_have() -> None:
+    """A few bytes can claim any size; both sides are small enough for themselves."""
+    side = 32_000
+    rle = list((side * side * 4 % 2**32).to_bytes(4, "big") + bytes(4))
+    huge, other = (
+        Shape("brushlabels", (), mask=bytes([*rle, end]), size=(side, side)) for end in (1, 2)
+    )
+    tracemalloc.start()
+    assert not same(huge, other)
+    assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    tracemalloc.stop()
+
+
+def test_only_a_png_is_opened_as_a_bitmask() -> None:
+    """Pillow would start Ghostscript for PostScript."""
+    file = io.BytesIO()
+    Image.new("RGBA", (8, 8)).save(file, "TIFF")
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    tiff = {"id": "m", "type": "bitmasklabels", "value": {"imageDataURL": url, "bitmasklabels": ["car"]}}
+    png = bitmask(np.zeros((8, 8), np.uint8))
+    assert not same(only(tiff), only(png))

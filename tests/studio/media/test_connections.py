@@ -14,7 +14,7 @@ import httpcore
 import httpx
 import pytest
 
-from labeler_backend.studio import connections as module
+from labeler_backend.studio.media import connections as module
 from labeler_backend.studio.media.connections import (
     AddressRefusedError,
     Connections,

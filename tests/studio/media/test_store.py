@@ -333,6 +333,17 @@ class TestHosts:
         error = fails(make(allowed_hosts=("169.254.169.254",)), "http://169.254.169.254/latest/")
         assert error.final
 
+    @pytest.mark.parametrize(
+        "address",
+        ["169.254.169.254", "169.254.1.1:8080", "100.100.100.200", "[fe80::1]", "[::ffff:169.254.169.254]"],
+    )
+    def test_metadata_is_final_where_it_is_not_listed_too(self, address: str, make: Make) -> None:
+        """No setting would help, so none is named and Label Studio is not kept asking."""
+        error = fails(make(), f"http://{address}/latest/a.png")
+        assert error.final
+        assert "never asked" in str(error)
+        assert "LABELER_ALLOWED_HOSTS" not in str(error)
+
     def test_metadata_is_refused_even_as_label_studio(self, make: Make) -> None:
         assert fails(make(), UPLOAD, Access("http://169.254.169.254", TOKEN)).final
 
@@ -377,6 +388,16 @@ def test_statuses(status: int, final: bool, says: str, make: Make, studio: Serve
     assert (error.final, says in str(error)) == (final, True)
     studio.routes[UPLOAD] = sending(PNG)  # nothing of the failure stays
     assert content(make().fetch(UPLOAD, access)) == PNG
+
+
+def test_a_folder_that_label_studio_was_not_told_of_can_be_mended(
+    make: Make, studio: Server, access: Access
+) -> None:
+    """It says 404 to every file of a folder without a storage: were that final, mending would not help."""
+    studio.routes["/data/local-files/"] = lambda handler: handler.reply(404, b"")
+    error = fails(make(), "/data/local-files/?d=photos/a.png", access)
+    assert not error.final
+    assert "Cloud Storage" in str(error)
 
 
 @pytest.mark.parametrize("status", [401, 403])
