@@ -11,6 +11,7 @@ import typer
 from labeler_backend.batch.errors import Interrupted
 from labeler_backend.cli import loading
 from labeler_backend.cli.options import (
+    MODEL,
     OUTPUT,
     RUN,
     AsJson,
@@ -18,7 +19,6 @@ from labeler_backend.cli.options import (
     DTypeOption,
     ModelOption,
     ProjectOption,
-    SizeOption,
     TokenOption,
     UrlOption,
     required,
@@ -53,7 +53,12 @@ def prelabel(
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DTypeOption = None,
-    size: SizeOption = 518,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=64, help="Long side in pixels of what the model sees. [default: 518]", rich_help_panel=MODEL
+        ),
+    ] = None,
     max_proposals: Annotated[
         int | None,
         typer.Option(
@@ -89,6 +94,8 @@ def prelabel(
     as_json: AsJson = False,
 ) -> None:
     """Push predictions for a project's tasks into Label Studio, without a connected backend."""
+    from dataclasses import replace
+
     from labeler_backend.batch.types import Options
     from labeler_backend.settings import load_server_settings
     from labeler_backend.studio import prelabel as logic
@@ -96,8 +103,8 @@ def prelabel(
     from labeler_backend.studio.version import model_version
 
     project = required(ls_project, "--ls-project")
-    settings = load_server_settings()
-    version = model_version(model or settings.model, size)
+    settings = load_server_settings(model=model, device=device, dtype=dtype, size=size)
+    version = model_version(settings.model, settings.size)
     with Studio(url, token) as studio:
         plan = logic.plan(studio, project, version, max_proposals, min_score)
         if dry_run:
@@ -105,14 +112,10 @@ def prelabel(
             return
         options = Options(overlays=False, batch_size=batch, workers=workers, max_pixels=settings.max_pixels)
         with logic.alone(settings.cache_dir / "prelabel", studio, project):
-            summary = _run(
-                studio,
-                plan,
-                settings,
-                options,
-                as_json,
-                (model, device, dtype, size),
-            )
+            summary = _run(studio, plan, settings, options, as_json)
+        if summary.before + summary.pushed + summary.elsewhere:
+            shown = logic.show_predictions(studio, project, version)
+            summary = replace(summary, shown=shown)
     _report(studio, summary, failures, as_json)
 
 
@@ -122,7 +125,6 @@ def _run(
     settings: ServerSettings,
     options: Any,
     quiet: bool,
-    wanted: tuple[str | None, str | None, str | None, int],
 ) -> Summary:
     from labeler_backend.batch.stopping import interruptible
     from labeler_backend.proposals.propose import ProposalSettings
@@ -133,7 +135,7 @@ def _run(
     answers, usual = plan.config.answers, ProposalSettings()
     proposer = loading.load_proposer(
         # As the backend: no fewer than usual, since predictions choose among them.
-        *wanted,
+        *(settings.model, settings.device, settings.dtype, settings.size),
         max(usual.max_proposals, *(answer.max_proposals for answer in answers)),
         min(usual.min_score, *(answer.min_score for answer in answers)),
     )
@@ -196,4 +198,8 @@ def _say(studio: Studio, summary: Summary) -> None:
     if len(summary.failures) > _NAMED:
         more = len(summary.failures) - _NAMED
         typer.echo(f"… and {more} more: --failures FILE or --json names them all.", err=True)
+    if summary.shown not in (None, summary.model_version):
+        typer.echo(
+            f"The project shows predictions of {summary.shown}: see Settings > Annotation > Prelabeling."
+        )
     typer.echo(f"Look at {studio.url}/projects/{summary.project}/data")

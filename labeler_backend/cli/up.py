@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from labeler_backend.cli import loading
 from labeler_backend.cli.options import MODEL, RUN, AsJson, DeviceOption, Kind, ModelOption
 from labeler_backend.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from labeler_backend.settings import ServerSettings
+    from labeler_backend.studio.connect import BasicAuth
     from labeler_backend.studio.local import Children, Home, Login
 
 EPILOG = """
@@ -120,6 +122,7 @@ def up(
                 pictures,
                 config,
                 labels is not None,
+                loading.own_login(settings),
                 quiet=as_json,
             )
             _tell(result, login, home, as_json, once)
@@ -175,6 +178,7 @@ def _fill(
     pictures: Path,
     config: str,
     wanted: bool,
+    auth: BasicAuth | None,
     quiet: bool,
 ) -> dict[str, Any]:
     """The project, its pictures, the connection, the predictions; `wanted` = the config was asked for."""
@@ -188,7 +192,7 @@ def _fill(
         added = demo.add_pictures(studio, project, home, pictures)
         _say(f"{'Made' if new else 'Found'} project {project}; {added} pictures added.")
         demo.drop_former_backends(studio, project, backend_url)
-        connected = connect(studio, project, backend_url, label_config=config if wanted else None)
+        connected = connect(studio, project, backend_url, auth=auth, label_config=config if wanted else None)
         _say("Pre-annotating.")
         with progress_bar(quiet) as progress:
             left = demo.retrieve_predictions(
@@ -196,7 +200,7 @@ def _fill(
             )
         tasks = studio.count(project)
     # A picture that can never be read has got an empty prediction: the backend names it.
-    why = demo.reasons(backend_url)
+    why = demo.reasons(backend_url, auth)
     failed = sorted({*left, *why})
     return {
         "url": f"{studio_url}/projects/{project}/data",

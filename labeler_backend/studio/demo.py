@@ -19,7 +19,7 @@ from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.files import write_bytes
 from labeler_backend.media import SUFFIXES
 from labeler_backend.studio.client import Studio, StudioError
-from labeler_backend.studio.connect import same
+from labeler_backend.studio.connect import BasicAuth, same
 from labeler_backend.studio.local import Home
 
 TITLE = "Emergent Labeler"
@@ -183,10 +183,11 @@ def _pending(studio: Studio, project: int, version: str) -> list[int]:
     return pending
 
 
-def reasons(backend: str) -> dict[int, str]:
+def reasons(backend: str, auth: BasicAuth | None = None) -> dict[int, str]:
     """Why tasks failed, by task, as the backend's status has it; empty where it cannot be asked."""
     try:
-        report: Any = httpx.get(f"{backend}/status.json", timeout=5.0, trust_env=False).json()
+        login = (auth.user, auth.password) if auth else None
+        report: Any = httpx.get(f"{backend}/status.json", auth=login, timeout=5.0, trust_env=False).json()
         return {f["task"]: f["reason"] for f in reversed(report["failures"]) if f["task"] is not None}
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return {}

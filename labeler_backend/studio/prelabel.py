@@ -75,6 +75,7 @@ class Summary:
         elsewhere: got one from somebody else while this run worked on them.
         failures: tasks that got none.
         stopped: by Ctrl-C; what was pushed is kept.
+        shown: the model version whose predictions the project shows; None where that was not looked at.
     """
 
     project: int
@@ -87,6 +88,7 @@ class Summary:
     failures: tuple[Failure, ...] = ()
     wall_seconds: float = 0.0
     stopped: bool = False
+    shown: str | None = None
 
     def json(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -205,6 +207,22 @@ def prelabel(
         round(time.monotonic() - started, 3),
         stopped(),
     )
+
+
+def show_predictions(studio: Studio, project: int, model_version: str) -> str:
+    """Has the project show predictions of this version unless another one was chosen → the one it shows.
+
+    A new project without a backend shows none to who labels task after task, and leaves the Data Manager's
+    score column empty.
+
+    Raises:
+        StudioError: Label Studio refuses; it does while there are no predictions of this version.
+    """
+    shown = str(studio.project(project).get("model_version") or "")
+    if shown:
+        return shown
+    studio.patch(f"/api/projects/{project}", {"model_version": model_version})
+    return model_version
 
 
 class _Run:

@@ -21,7 +21,7 @@ class Everywhere(dict[str, Backend]):
     """Whatever address is connected, a backend answers there."""
 
     def get(self, key: str, default: object = None) -> Backend:  # type: ignore[override]
-        return Backend(os.environ["FAKE_VERSION"])
+        return Backend(os.environ["FAKE_VERSION"], os.environ.get("FAKE_LOGIN"))
 
 
 def main() -> None:

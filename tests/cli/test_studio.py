@@ -166,11 +166,24 @@ class TestPrelabel:
         assert len(fake.predictions) == 3
         assert call("prelabel", "--ls-project", "1").stdout.startswith("0 predictions")
 
-    def test_the_version_is_the_backends(self, call: Any, fake: FakeStudio) -> None:
+    def test_the_version_is_the_backends(
+        self, call: Any, fake: FakeStudio, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         from labeler_backend.studio.version import model_version
 
         call("prelabel", "--ls-project", "1", "--size", "224")
-        assert {made["model_version"] for made in fake.predictions} == {model_version("dinov2-small", 224)}
+        monkeypatch.setenv("LABELER_SIZE", "280")
+        call("prelabel", "--ls-project", "1")
+        sizes = {made["model_version"] for made in fake.predictions}
+        assert sizes == {model_version("dinov2-small", 224), model_version("dinov2-small", 280)}
+
+    def test_the_project_shows_them(self, call: Any, fake: FakeStudio) -> None:
+        first = call("prelabel", "--ls-project", "1", "--size", "224")
+        assert fake.projects[1]["model_version"] == fake.predictions[0]["model_version"]
+        assert "shows" not in first.stdout
+        second = call("prelabel", "--ls-project", "1", "--size", "280")
+        assert fake.projects[1]["model_version"] == fake.predictions[0]["model_version"], "was chosen"
+        assert f"shows predictions of {fake.predictions[0]['model_version']}" in second.stdout
 
     def test_dry_run(self, call: Any, fake: FakeStudio, tasks: list[Any]) -> None:
         result = call("prelabel", "--ls-project", "1", "--dry-run")
@@ -205,7 +218,10 @@ class TestPrelabel:
             "--model",
             "dino-vits16",
         )
-        assert tasks == [(None, "cpu", None, 518, 27, 0.05), ("dino-vits16", None, None, 518, 20, 0.01)]
+        assert tasks == [
+            ("dinov2-small", "cpu", "auto", 518, 27, 0.05),
+            ("dino-vits16", "auto", "auto", 518, 20, 0.01),
+        ]
 
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
@@ -243,6 +259,10 @@ class TestUp:
 
         monkeypatch.setenv("FAKE_VERSION", model_version("dinov2-small", 224))
         monkeypatch.setenv("PASSWORD", "leaks")
+        # What somebody has set for a backend of theirs holds for this one too.
+        monkeypatch.setenv("LABELER_BASIC_AUTH_USER", "me")
+        monkeypatch.setenv("LABELER_BASIC_AUTH_PASS", "secret")
+        monkeypatch.setenv("FAKE_LOGIN", "me:secret")
         monkeypatch.setenv("LABELER_DATA_DIR", str(tmp_path / "data"))
         command = tmp_path / "label-studio"
         # Without PYTHONPATH, which Label Studio does not get.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import skimage.data
 from label_studio_sdk.converter.brush import decode_rle
 from PIL import Image, ImageDraw
 from skimage.draw import polygon2mask
@@ -41,13 +42,18 @@ class Answered:
 
 @pytest.fixture(scope="module")
 def shown(pictures: list[Picture], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Picture]:
-    """The photos and a ring, by file name."""
+    """The photos and a ring of grass on a brick wall, by file name."""
     path = tmp_path_factory.mktemp("ring") / "ring.png"
-    image = Image.new("RGB", (480, 400), (70, 120, 60))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((60, 20, 420, 380), fill=(210, 60, 40))
-    draw.ellipse((150, 110, 330, 290), fill=(70, 120, 60))
-    image.save(path)
+    size = 480, 400
+    wall, grass = (
+        Image.fromarray(texture).convert("RGB").resize(size)
+        for texture in (skimage.data.brick(), skimage.data.grass())
+    )
+    ring = Image.new("L", size)
+    ImageDraw.Draw(ring).ellipse((40, 10, 440, 390), fill=255)
+    ImageDraw.Draw(ring).ellipse((110, 70, 370, 330), fill=0)
+    wall.paste(grass, mask=ring)
+    wall.save(path)
     return {picture.path.name: picture for picture in [*pictures, Picture(path, (400, 480))]}
 
 
@@ -127,8 +133,8 @@ def test_brush_and_polygons_keep_a_hole(answered: dict[str, Answered]) -> None:
     for kind, mask_of in (("brush", brush_mask), ("polygon", polygon_mask)):
         masks = objects(answered[kind].regions["ring.png"], mask_of)
         ring = max(masks, key=np.sum)
-        assert ring[200, 100], kind
-        assert ring[200, 380], kind
+        assert ring[200, 75], kind
+        assert ring[200, 405], kind
         assert not ring[200, 240], kind
 
 

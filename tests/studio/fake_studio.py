@@ -137,8 +137,10 @@ class FakeStudio:
     def patch_project(self, number: int, body: dict[str, Any], **_: Any) -> dict[str, Any]:
         row = self.get_project(number)
         version = body.get("model_version", row["model_version"])
-        titles = {ml["title"] for ml in self.ml.values()}
-        if version and version != row["model_version"] and version not in titles:
+        known = {ml["title"] for ml in self.ml.values()} | {
+            made["model_version"] for made in self.predictions
+        }
+        if version and version != row["model_version"] and version not in known:
             raise _invalid(model_version=["Model version doesn't exist either as live model."])
         if "<View>" not in body.get("label_config", "<View>"):
             raise _invalid(label_config=["The label config is invalid."])
