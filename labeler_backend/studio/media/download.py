@@ -10,7 +10,7 @@ import httpcore
 import httpx
 
 from labeler_backend.studio.media.addresses import SETTING as HOSTS_SETTING
-from labeler_backend.studio.media.addresses import AllowedHosts
+from labeler_backend.studio.media.addresses import AllowedHosts, is_address, is_never, refusal
 from labeler_backend.studio.media.cache import Validators
 from labeler_backend.studio.media.connections import (
     FAILURES,
@@ -123,6 +123,9 @@ class Downloader:
     def _named(self, hop: _Hop, remote: Remote) -> bool:
         """May the host be asked, and if so: also at a private address?"""
         _, host, port = origin(hop.url)
+        if is_address(host) and is_never(host):  # before the list is named, which would not help
+            never = AddressRefusedError(f"{host} is {refusal(host, named=True)}", never=True)
+            raise _address_refused(never, hop.url, remote.name)
         if self._hosts.names(host, port) or (remote.own and origin(hop.url) == origin(remote.own)):
             return True
         if self._hosts.everyone or hop.vouched:
