@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from labeler_backend import __version__
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.proposals.propose import ProposalSettings
@@ -118,11 +120,23 @@ class Answering:
         def fetch(url: str) -> Callable[[], Media]:
             return lambda: self._media.fetch(url, ask.access, task)
 
-        asked = (self._fetching.run((url, ask.access), ask.urgency, fetch(url)) for url in urls)
+        # the task is part of the key, as Label Studio signs an address for one task and may refuse another
+        asked = (self._fetching.run((url, ask.access, task), ask.urgency, fetch(url)) for url in urls)
         return await asyncio.gather(*asked)
 
     async def _known(self, ask: Ask, key: str) -> Element | None:
-        return await self._fetching.run(("answer", key), ask.urgency, lambda: self._answers.read(key))
+        return await self._fetching.run(("answer", key), ask.urgency, lambda: self._kept(key))
+
+    def _kept(self, key: str) -> Element | None:
+        answer = self._answers.read(key)
+        if answer is None:
+            return None
+        try:
+            Prediction.model_validate_json(answer)
+        except ValidationError:  # after a power cut; as it is, it would spoil the JSON of the whole batch
+            self._answers.discard(key)
+            return None
+        return answer
 
     async def _computed(
         self,

@@ -22,7 +22,7 @@ class Login:
     """Whom the server lets in. Its text never shows the password."""
 
     user: str
-    password: bytes
+    password: str
 
     def __repr__(self) -> str:
         return f"Login({self.user!r})"
@@ -32,7 +32,7 @@ class Login:
         """None where everybody may come in."""
         if settings.basic_auth_user is None or settings.basic_auth_pass is None:
             return None
-        return cls(settings.basic_auth_user, settings.basic_auth_pass.get_secret_value().encode())
+        return cls(settings.basic_auth_user, settings.basic_auth_pass.get_secret_value())
 
     def matches(self, header: bytes) -> bool:
         """Whether an `Authorization` header carries this login. Takes the same time wherever they differ."""
@@ -43,7 +43,15 @@ class Login:
             given = base64.b64decode(coded.strip(), validate=True)
         except binascii.Error:
             return False
-        return secrets.compare_digest(given, self.user.encode() + b":" + self.password)
+        return any(secrets.compare_digest(given, one) for one in _spellings(f"{self.user}:{self.password}"))
+
+
+def _spellings(text: str) -> list[bytes]:
+    """Browsers send UTF-8, as the challenge asks them to; Label Studio's `requests` sends Latin-1."""
+    try:
+        return [text.encode(), text.encode("latin-1")]
+    except UnicodeEncodeError:
+        return [text.encode()]
 
 
 class BasicAuth:

@@ -7,15 +7,17 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from labeler_backend.files import replacing
-from labeler_backend.studio.media.types import Access
+from labeler_backend.studio.media.types import Access, MediaError
+from labeler_backend.studio.media.urls import base_url
 
 logger = logging.getLogger("labeler_backend")
+
+_PROJECTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Connection:
     """
 
     hostname: str = ""
-    token: str = ""
+    token: str = field(default="", repr=False)
     extra_params: Mapping[str, Any] | str | None = None
 
 
@@ -47,7 +49,9 @@ class Connections:
         """Whether that is news, and `save` is to be called."""
         if self._known.get(project) == connection:
             return False
-        self._known = {**self._known, project: connection}
+        known = {name: one for name, one in self._known.items() if name != project}
+        # in a new dict, as other threads read this one; bounded, as whoever calls /setup names the project
+        self._known = dict([*known.items(), (project, connection)][-_PROJECTS:])
         return True
 
     def save(self) -> None:
@@ -66,17 +70,25 @@ class Connections:
     def access(self, project: str) -> Access | None:
         """Where this project's media are, and with which token.
 
-        The operator's token goes only to the operator's URL, and a token from /setup only to the host that
-        came with it: whoever can call /setup must not be able to have either sent elsewhere.
+        The operator's token goes only to the operator's URL, and a token from /setup only there or, where the
+        operator names none, to the host that came with it: whoever can call /setup must not be able to have
+        either sent elsewhere.
         """
         said = self.of(project)
-        hostname = said.hostname.rstrip("/")
-        if urlsplit(hostname).scheme not in ("http", "https"):
-            hostname = ""
+        hostname = _usable(said.hostname)
         if self._url:
             aliases = (hostname,) if hostname and hostname != self._url else ()
             return Access(self._url, self._key or said.token or None, aliases)
         return Access(hostname, said.token or None) if hostname else None
+
+
+def _usable(hostname: str) -> str:
+    """What /setup gave, without a slash at its end; empty where it is no base URL."""
+    try:
+        base_url(hostname)
+    except MediaError:
+        return ""
+    return hostname.rstrip("/")
 
 
 def _private(path: str, flags: int) -> int:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from labeler_backend.errors import LabelerError
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.connections import Connections
 from labeler_backend.server.protocol import Failure, Prediction, ProjectStatus, WebhookEvent, project_uid
 
+V = TypeVar("V")
 logger = logging.getLogger("labeler_backend")
 
 _FAILURES = 100
+_PROJECTS = 1000  # kept in memory: anybody who may ask can name any number of them
+_TITLE = 200  # characters
 _WINDOW = 60.0  # seconds over which images/s is counted
 
 
@@ -39,12 +43,13 @@ class Journal:
         self._finished: deque[float] = deque(maxlen=10_000)
 
     def later(self, work: Callable[..., object], *args: Any) -> None:
-        """Has `work` done by the writing thread, after what it was given before."""
-        self._writer.submit(_logged, work, *args)
+        """Has `work` done by the writing thread, after what it was given before; not once it is closed."""
+        with contextlib.suppress(RuntimeError):  # only requests that outlived their grace come that late
+            self._writer.submit(_logged, work, *args)
 
     def noted(self, project: str, notes: Sequence[str]) -> None:
         """What in a project's labelling config gets no answer."""
-        self._notes[project] = notes
+        _keep(self._notes, project, notes)
 
     def answered(self, project: str, task: int, answer: bytes, clicked: bool) -> None:
         """A task has its answer: a `Prediction` as JSON."""
@@ -113,13 +118,21 @@ class Journal:
         about = (event.model_extra or {}).get("project")
         if isinstance(about, dict) and (project := project_uid(about)):
             self._acceptance.record_event(project, event)
-            self._titles[project] = str(about.get("title") or "")
+            _keep(self._titles, project, str(about.get("title") or "")[:_TITLE])
 
     def _link(self, project: str, task: int | None = None) -> str | None:
         hostname, number = self._connections.of(project).hostname.rstrip("/"), project.partition(".")[0]
         if not hostname.startswith(("http://", "https://")) or not number.isdigit():
             return None
         return f"{hostname}/projects/{number}/data" + (f"?task={task}" if task is not None else "")
+
+
+def _keep(known: dict[str, V], project: str, value: V) -> None:
+    """Sets `value`, and drops what was set longest ago where there is too much."""
+    known.pop(project, None)
+    known[project] = value
+    if len(known) > _PROJECTS:
+        del known[next(iter(known))]
 
 
 def _logged(work: Callable[..., object], *args: Any) -> None:

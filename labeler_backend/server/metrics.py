@@ -14,6 +14,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Between a warm answer (0.02 s) and Label Studio's patience (100 s).
 _BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 5, 10, 20, 50, 90, 100)
+_METHODS = frozenset({"GET", "HEAD", "POST"})
 _OUTCOMES = ("accepted", "edited", "rejected", "drawn")
 
 
@@ -40,9 +41,9 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def answered(self, method: str, path: str, status: int, seconds: float) -> None:
-        """One request is through. Unknown paths share a name: anybody can think of more."""
+        """One request is through. Unknown paths and methods share a name: anybody can think of more."""
         known = path if path in self._paths else "other"
-        self._requests.labels(method if known == path else "any", known, status).inc()
+        self._requests.labels(method if method in _METHODS and known == path else "any", known, status).inc()
 
     def predicted(self, kind: str, seconds: float) -> None:
         """One /predict is answered; `kind` is `click`, `opened` or `batch`."""

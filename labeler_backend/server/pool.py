@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import itertools
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -114,8 +115,9 @@ class PriorityPool:
                 if not work.begun:
                     work.future.cancel()
             self._change.notify_all()
+        end = time.monotonic() + grace
         for thread in self._threads:
-            thread.join(grace / len(self._threads))
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _join(self, key: Hashable, urgency: Urgency, work: Callable[[], T]) -> _Work[T]:
         with self._change:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -18,12 +19,12 @@ import torch
 from labeler_backend.backbone.device import dtype_name
 from labeler_backend.backbone.gate import Gate, check_between_layers
 from labeler_backend.errors import InputError, LabelerError
-from labeler_backend.media import decode
+from labeler_backend.media import RGB, opened
 from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.server.pool import EXPRESS, PriorityPool, Urgency
 from labeler_backend.store import Store
-from labeler_backend.studio.media.types import Media
+from labeler_backend.studio.media.types import Media, MediaError
 
 if TYPE_CHECKING:
     from labeler_backend.labeler import Labeler
@@ -113,10 +114,7 @@ class Proposing:
         known = self.store.read(key)
         if known is not None and (seen := _from_json(known)) is not None:
             return seen
-        try:
-            image = decode(media.path, max_pixels=self._max_pixels)
-        except InputError as error:  # what it is called here says nothing to the reader
-            raise InputError(str(error).replace(str(media.path), media.name)) from error
+        image = _decoded(media, self._max_pixels)
         features = labeler.encode([image])[0]
         self._gate.checkpoint()
         seen = Seen((image.shape[0], image.shape[1]), tuple(labeler.propose(image, features)))
@@ -151,7 +149,31 @@ def _settle(express: bool, cores: int) -> None:
     """
     torch.set_num_threads(cores if express else 1)
     if not express and sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        with contextlib.suppress(OSError):  # a sandbox may forbid it, which costs urgent work a little time
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+
+
+def _decoded(media: Media, max_pixels: int) -> RGB:
+    """(H, W, 3) uint8, upright.
+
+    Raises:
+        InputError: what is in the file is of no use.
+        MediaError: it could not be had just now; not final.
+    """
+    try:
+        data = media.path.read_bytes()
+    except OSError as error:  # for one, it had to make room in the cache
+        raise MediaError(
+            f"{media.name} could not be read ({error.strerror or error}): ask for it again.",
+            final=False,
+        ) from error
+    try:
+        with opened(data, max_pixels=max_pixels, name=media.name) as picture:
+            return picture.rgb()
+    except InputError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise MediaError(str(error), final=False) from error
+        raise
 
 
 def _to_json(seen: Seen) -> bytes:

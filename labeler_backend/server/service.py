@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ class Service:
 
     async def start(self) -> None:
         """Begins to load the model, so that the first request need not."""
-        asyncio.get_running_loop().run_in_executor(None, self._preload)
+        # A thread of its own that nobody waits for: fetching weights may take minutes, stopping may not.
+        threading.Thread(target=self._preload, name="preload", daemon=True).start()
 
     async def stop(self, grace: float) -> None:
         """Has running requests answer with what is ready, and gives running work `grace` seconds to end."""
@@ -185,10 +187,15 @@ class Service:
 
     def _warm(self, project: str, jobs: Sequence[asyncio.Task[Element]]) -> None:
         """Lets them go on, so that the next request finds their answers."""
-        warming = self._warming.setdefault(project, set())
-        warming.update(jobs)
         for job in jobs:
-            job.add_done_callback(warming.discard)
+            self._warming.setdefault(project, set()).add(job)
+            job.add_done_callback(lambda done: self._warmed(project, done))
+
+    def _warmed(self, project: str, job: asyncio.Task[Element]) -> None:
+        warming = self._warming.get(project, set())
+        warming.discard(job)
+        if not warming:
+            self._warming.pop(project, None)
 
     def _preload(self) -> None:
         try:

@@ -135,7 +135,8 @@ def _mask_bytes(base: str, value: Mapping[str, Any]) -> bytes | None:
     """RLE or PNG; empty when it cannot be read, and then equal to nothing but itself."""
     try:
         if base == "brush":
-            return bytes(value.get("rle") or ())
+            rle = value.get("rle")
+            return bytes(rle) if isinstance(rle, list) else b""  # bytes(n) would be n zeros
         return base64.b64decode(str(value.get("imageDataURL", "")).partition(",")[2], validate=True)
     except (TypeError, ValueError, OverflowError, binascii.Error):
         return b""
@@ -161,12 +162,14 @@ def _alpha(shape: Shape) -> npt.NDArray[np.uint8] | None:
     """(H, W) uint8, 1 where the mask is; None when it cannot be decoded."""
     try:
         if not shape.kind.startswith("brush"):
-            with Image.open(io.BytesIO(shape.mask or b"")) as image:
+            with Image.open(io.BytesIO(shape.mask or b""), formats=("PNG",)) as image:
                 if image.width * image.height > _MAX_PIXELS:
                     return None
                 drawn = np.asarray(image.convert("RGBA"))[:, :, 3]
             return (drawn > 0).astype(np.uint8)
         height, width = shape.size
+        if height * width > _MAX_PIXELS:
+            return None
         rle = shape.mask or b""
         if int.from_bytes(rle[:4], "big") != height * width * 4 or not 0 < len(rle) <= _MAX_RLE:
             return None

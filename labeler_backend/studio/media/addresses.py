@@ -105,6 +105,15 @@ def refusal(address: str, *, named: bool) -> str | None:
     return None
 
 
+def is_address(host: str) -> bool:
+    """Is it one already, not a name? (IPv6 without brackets.)"""
+    try:
+        _parse(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_never(address: str) -> bool:
     """Is it refused whatever the operator allows?"""
     found = _parse(address)

@@ -10,7 +10,7 @@ import httpcore
 import httpx
 
 from labeler_backend.studio.media.addresses import SETTING as HOSTS_SETTING
-from labeler_backend.studio.media.addresses import AllowedHosts
+from labeler_backend.studio.media.addresses import AllowedHosts, is_address, is_never, refusal
 from labeler_backend.studio.media.cache import Validators
 from labeler_backend.studio.media.connections import (
     FAILURES,
@@ -123,6 +123,9 @@ class Downloader:
     def _named(self, hop: _Hop, remote: Remote) -> bool:
         """May the host be asked, and if so: also at a private address?"""
         _, host, port = origin(hop.url)
+        if is_address(host) and is_never(host):  # before the list is named, which would not help
+            never = AddressRefusedError(f"{host} is {refusal(host, named=True)}", never=True)
+            raise _address_refused(never, hop.url, remote.name)
         if self._hosts.names(host, port) or (remote.own and origin(hop.url) == origin(remote.own)):
             return True
         if self._hosts.everyone or hop.vouched:
@@ -188,6 +191,12 @@ def _refused(status: int, hop: _Hop, remote: Remote) -> MediaError:
     """The error for a status that brings no body."""
     host, name = hop.url.host, remote.name
     own = remote.own is not None and origin(hop.url) == origin(remote.own)
+    if status == 404 and own and _is_local_file(remote):
+        return MediaError(
+            f"{name} is not served by Label Studio (404): add a local storage that holds it under Settings > "
+            "Cloud Storage of the project, or see whether the file is there.",
+            final=False,
+        )
     if status in _GONE:
         what = "Label Studio" if own else host
         return MediaError(
@@ -223,9 +232,11 @@ def _refused(status: int, hop: _Hop, remote: Remote) -> MediaError:
 
 
 def _local_files_hint(remote: Remote) -> str:
-    if "/data/local-files" not in remote.url.path:
-        return ""
-    return ", and LOCAL_FILES_SERVING_ENABLED=true for Label Studio"
+    return ", and LOCAL_FILES_SERVING_ENABLED=true for Label Studio" if _is_local_file(remote) else ""
+
+
+def _is_local_file(remote: Remote) -> bool:
+    return "/data/local-files" in remote.url.path
 
 
 def _address_refused(error: AddressRefusedError, url: httpx.URL, name: str) -> MediaError:
