@@ -31,7 +31,8 @@ With pictures of yours, which stay where they are:
 `labeler up --images photos/ --labels cat,dog`
 
 The first time it installs Label Studio into a virtual environment of its own (about 1 GB). Everything it
-makes lies in one folder and listens on this machine only; Ctrl-C stops it, and running it again goes on.
+makes but caches and counts lies in one folder. It listens on this machine only; Ctrl-C stops it, and running
+it again goes on.
 """
 _WHAT, _WHERE = "What is in the project", "Where"
 

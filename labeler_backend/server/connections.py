@@ -42,6 +42,10 @@ class Connections:
         """`studio_url` and `api_key` are the operator's own words, which win over what /setup says."""
         self._path = path
         self._url, self._key = (studio_url or "").rstrip("/"), api_key
+        if api_key and not studio_url:
+            logger.warning(
+                "LABEL_STUDIO_API_KEY is not used: set LABEL_STUDIO_URL, the only place it is sent to."
+            )
         self._known = _read(path)
         self._writing = threading.Lock()
 

@@ -141,7 +141,7 @@ def read_config(xml: str, extra_params: Mapping[str, Any] | str | None = None) -
 
     Args:
         xml: the config.
-        extra_params: the same three names as in the tag's attributes, which win; a mapping, or JSON as text.
+        extra_params: the same names as in the tag's attributes, which win; a mapping, or JSON as text.
 
     Raises:
         ConfigError: it is not XML, or has a DOCTYPE.

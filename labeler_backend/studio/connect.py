@@ -110,6 +110,7 @@ def connect(
     Raises:
         LabelerError: Label Studio or the backend is not reached, or one of them refuses.
     """
+    _check_host(backend)
     studio.version()
     found = studio.project(project)
     did: list[str] = []
@@ -122,6 +123,16 @@ def connect(
     return Connected(
         project, row["id"], created, row["model_version"] or "", bool(row["is_interactive"]), tuple(did)
     )
+
+
+def _check_host(backend: str) -> None:
+    """Label Studio takes no webhook to a host without a dot, and says so only after it took the backend."""
+    host = urlsplit(backend).hostname or ""
+    if "." not in host and ":" not in host and host != "localhost":
+        raise LabelerError(
+            f"Label Studio sends no events to a host whose name has no dot, and {host!r} has none: give the "
+            f"backend a name such as {host or 'labeler'}.internal (docker: a network alias), or use its address."
+        )
 
 
 def _apply(studio: Studio, project: int, label_config: str) -> None:

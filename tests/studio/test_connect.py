@@ -186,3 +186,23 @@ def test_no_such_project(fake: FakeStudio, studio: Studio) -> None:
     with pytest.raises(LabelerError, match="has no project 9"):
         connect(studio, 9, URL)
     assert fake.changes() == []
+
+
+@pytest.mark.parametrize(
+    "backend",
+    ["http://labeler:9090", pytest.param("http://backend", id="no-port")],
+)
+def test_a_host_without_a_dot_is_refused_before_anything_is_made(
+    fake: FakeStudio, studio: Studio, project: int, backend: str
+) -> None:
+    with pytest.raises(LabelerError, match=r"no dot.*\.internal"):
+        connect(studio, project, backend)
+    assert fake.changes() == []
+
+
+@pytest.mark.parametrize("backend", ["http://localhost:9090", "http://[::1]:9090", "http://labeler.internal"])
+def test_hosts_that_label_studio_sends_events_to(
+    fake: FakeStudio, studio: Studio, project: int, backend: str
+) -> None:
+    fake.backends[backend] = Backend("dinov2-1")
+    assert connect(studio, project, backend).created
