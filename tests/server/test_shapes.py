@@ -213,9 +213,7 @@ def test_masks_are_not_decoded_into_more_pixels_than_a_picture_may_have() -> Non
     """A few bytes can claim any size; both sides are small enough for themselves."""
     side = 32_000
     rle = list((side * side * 4 % 2**32).to_bytes(4, "big") + bytes(4))
-    huge, other = (
-        Shape("brushlabels", (), mask=bytes([*rle, end]), size=(side, side)) for end in (1, 2)
-    )
+    huge, other = (Shape("brushlabels", (), mask=bytes([*rle, end]), size=(side, side)) for end in (1, 2))
     tracemalloc.start()
     assert not same(huge, other)
     assert tracemalloc.get_traced_memory()[1] < 100_000_000
