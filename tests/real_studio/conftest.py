@@ -1,4 +1,24 @@
-"""A real Label Studio, the product's server and a real browser, each started once and shared."""
+"""The product against the real thing: Label Studio 1.23.2, label-studio-ml 1.0.9, and a Chromium.
+
+`make test-studio` installs what is missing and runs all of it; a part of it:
+
+    make test-studio PYTEST_ARGS="-k 'doctor or prelabel' -x"
+
+They run only where `-m studio` asks for them, without a network, on free ports of 127.0.0.1. Label Studio, one
+backend and the pictures are started or made once per session and shared: a test makes a project of its own,
+and starts a backend of its own (`backends`) where it stops one or sets it up differently.
+
+| file | what is in it |
+|---|---|
+| `studio.py`, `client.py` | Label Studio, and what its users do, through its REST API |
+| `backend.py`, `commands.py` | `labeler serve`, and every other command, each in a process of its own |
+| `scripted.py` | a backend that answers what a test says |
+| `browser.py` | Label Studio's editor in Chromium |
+| `pictures.py`, `answers.py` | what is asked, and what any answer has to satisfy |
+
+Variables: STUDIO_DIR, the virtual environments of both programs (`.studio`); STUDIO_CHROMIUM, a browser;
+STUDIO_ARTIFACTS, where screenshots are kept.
+"""
 
 from __future__ import annotations
 
