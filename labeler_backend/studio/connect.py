@@ -130,8 +130,8 @@ def _check_host(backend: str) -> None:
     host = urlsplit(backend).hostname or ""
     if "." not in host and ":" not in host and host != "localhost":
         raise LabelerError(
-            f"Label Studio sends no events to a host whose name has no dot, and {host!r} has none: give the "
-            f"backend a name such as {host or 'labeler'}.internal (docker: a network alias), or use its address."
+            f"Label Studio sends no events to a host without a dot in its name, such as {host!r}: give the "
+            f"backend one such as {host or 'labeler'}.internal (docker: a network alias), or use its address."
         )
 
 
