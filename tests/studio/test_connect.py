@@ -195,7 +195,7 @@ def test_no_such_project(fake: FakeStudio, studio: Studio) -> None:
 def test_a_host_without_a_dot_is_refused_before_anything_is_made(
     fake: FakeStudio, studio: Studio, project: int, backend: str
 ) -> None:
-    with pytest.raises(LabelerError, match=r"no dot.*\.internal"):
+    with pytest.raises(LabelerError, match=r"without a dot.*\.internal"):
         connect(studio, project, backend)
     assert fake.changes() == []
 
