@@ -74,7 +74,6 @@ def test_bad_tasks_cost_the_good_ones_nothing(
         "cut off",
         "no picture",
         "empty file",
-        "404",
         "no data key",
         "a number",
     ):

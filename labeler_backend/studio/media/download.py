@@ -191,6 +191,12 @@ def _refused(status: int, hop: _Hop, remote: Remote) -> MediaError:
     """The error for a status that brings no body."""
     host, name = hop.url.host, remote.name
     own = remote.own is not None and origin(hop.url) == origin(remote.own)
+    if status == 404 and own and _is_local_file(remote):
+        return MediaError(
+            f"{name} is not served by Label Studio (404): add a local storage that holds it under Settings > "
+            "Cloud Storage of the project, or see whether the file is there.",
+            final=False,
+        )
     if status in _GONE:
         what = "Label Studio" if own else host
         return MediaError(
@@ -226,9 +232,11 @@ def _refused(status: int, hop: _Hop, remote: Remote) -> MediaError:
 
 
 def _local_files_hint(remote: Remote) -> str:
-    if "/data/local-files" not in remote.url.path:
-        return ""
-    return ", and LOCAL_FILES_SERVING_ENABLED=true for Label Studio"
+    return ", and LOCAL_FILES_SERVING_ENABLED=true for Label Studio" if _is_local_file(remote) else ""
+
+
+def _is_local_file(remote: Remote) -> bool:
+    return "/data/local-files" in remote.url.path
 
 
 def _address_refused(error: AddressRefusedError, url: httpx.URL, name: str) -> MediaError:
