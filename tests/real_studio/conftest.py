@@ -4,7 +4,7 @@
 
     make test-studio PYTEST_ARGS="-k 'doctor or prelabel' -x"
 
-They run only where `-m studio` asks for them, without a network, on free ports of 127.0.0.1. Label Studio, one
+They run only where `-m studio` asks for them, without a network, on free ports of 127.0.0.1. Label Studio, a
 backend and the pictures are started or made once per session and shared: a test makes its own project, and
 starts a backend of its own (`backends`) where it stops one or sets it up differently.
 
