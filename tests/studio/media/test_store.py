@@ -143,7 +143,7 @@ class TestForms:
         (tmp_path / "root").mkdir()
         (tmp_path / "secret.png").write_bytes(b"secret")
         (tmp_path / "root" / "link.png").symlink_to(tmp_path / "secret.png")
-        fails(make(media_roots=(tmp_path / "root",)), "/data/local-files/?d=link.png", access)
+        error = fails(make(media_roots=(tmp_path / "root",)), "/data/local-files/?d=link.png", access)
         assert "404" in str(error)
         assert studio.seen[0].path == "/data/local-files/?d=link.png"
 
