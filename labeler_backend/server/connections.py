@@ -49,7 +49,7 @@ class Connections:
         self._url, self._key = (studio_url or "").rstrip("/"), api_key
         if api_key and not studio_url:
             logger.warning(
-                "LABEL_STUDIO_API_KEY is not used, because nothing says whose it is: set LABEL_STUDIO_URL, too."
+                "LABEL_STUDIO_API_KEY is not used: nothing says whose it is, so set LABEL_STUDIO_URL, too."
             )
         self._known = _read(path)
         self._writing = threading.Lock()
