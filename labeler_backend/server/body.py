@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +18,7 @@ from labeler_backend.server.types import Answer
 
 Model = TypeVar("Model", bound=BaseModel)
 MB = 1_000_000
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ELEMENT: TypeAdapter[Element] = TypeAdapter(Element)
 
 
@@ -76,9 +79,25 @@ def parse(model: type[Model], body: bytes) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":
+            if (mended := _mended(body)) is not None and mended != body:
+                return parse(model, mended)
             raise HTTPException(400, f"The body is not JSON: {_plain(first['msg'])}.") from None
         place = ".".join(str(part) for part in first["loc"]) or "the body"
         raise HTTPException(422, f"{place}: {_plain(first['msg'])}; /openapi.json says what fits.") from None
+
+
+def _mended(body: bytes) -> bytes | None:
+    """The same JSON with `?` for each half of a surrogate pair; None where that is not what is wrong with it.
+
+    pydantic takes a body with one in it for no JSON. Label Studio stores and sends them in a task's data, and
+    one such task must not cost the others their answers.
+    """
+    if not _SURROGATE.search(body):
+        return None
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return None
 
 
 def dump(elements: Sequence[Answer]) -> tuple[bytes, dict[int, Exception]]:

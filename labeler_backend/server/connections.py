@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from labeler_backend.files import replacing
 from labeler_backend.studio.media.types import Access, MediaError
 from labeler_backend.studio.media.urls import base_url
@@ -35,6 +37,9 @@ class Connection:
     extra_params: Mapping[str, Any] | str | None = None
 
 
+_KEPT: TypeAdapter[dict[str, Connection]] = TypeAdapter(dict[str, Connection])
+
+
 class Connections:
     """By project (`1.1795428142`); kept in a file that only this user may read."""
 
@@ -44,7 +49,7 @@ class Connections:
         self._url, self._key = (studio_url or "").rstrip("/"), api_key
         if api_key and not studio_url:
             logger.warning(
-                "LABEL_STUDIO_API_KEY is not used: set LABEL_STUDIO_URL, the only place it is sent to."
+                "LABEL_STUDIO_API_KEY is not used: nothing says whose it is, so set LABEL_STUDIO_URL, too."
             )
         self._known = _read(path)
         self._writing = threading.Lock()
@@ -101,9 +106,11 @@ def _private(path: str, flags: int) -> int:
 
 def _read(path: Path) -> dict[str, Connection]:
     try:
-        return {name: Connection(**one) for name, one in json.loads(path.read_text()).items()}
+        return _KEPT.validate_json(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        logger.warning("%s is damaged (%s): Label Studio fills it again at its next /setup.", path, error)
+    except (OSError, ValidationError) as error:
+        # not in its own words: those of a ValidationError hold what it read, tokens among it
+        why = type(error).__name__
+        logger.warning("%s is damaged (%s): Label Studio fills it again at its next /setup.", path, why)
         return {}

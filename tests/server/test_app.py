@@ -103,7 +103,8 @@ def test_task_of_any_type_gets_its_place(client: httpx.Client, service: FakeServ
         pytest.param(b"{", "application/json", 400, "not JSON", id="cut off"),
         pytest.param(b"[" * 100_000, "application/json", 400, "not JSON", id="deep"),
         pytest.param(b'{"a": "\xff"}', "application/json", 400, "not JSON", id="not UTF-8"),
-        pytest.param(b'{"a": "\\ud83d"}', "application/json", 400, "not JSON", id="half a pair"),
+        pytest.param(b'{"a": "\\ud83d"', "application/json", 400, "not JSON", id="half a pair, cut off"),
+        pytest.param(b'["\\ud83d"' + b"[" * 100_000, "application/json", 400, "not JSON", id="and deep"),
         pytest.param(b'{"a": 1} 2', "application/json", 400, "not JSON", id="more after it"),
         pytest.param(b"[]", "application/json", 422, "object", id="list"),
         pytest.param(b"null", "application/json; charset=utf-8", 422, "object", id="null"),
@@ -292,3 +293,27 @@ def _ask(base: httpx.URL, body: bytes) -> None:
 )
 def test_project_is_known_by_its_number(value: Any, number: str) -> None:
     assert project_id(value) == number
+
+
+def test_half_a_surrogate_pair_in_one_task_does_not_cost_the_others(
+    client: httpx.Client, service: FakeService
+) -> None:
+    """Label Studio stores what was cut in the middle of an emoji, and sends it as it is."""
+    body = rb'{"tasks": [{"id": 1, "data": {"t": "a\ud83d", "u": "\ud83d\ude00", "x": NaN}}, {"id": 2}],'
+    body += rb' "label_config": "<View/>"}'
+    answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
+    assert len(answer.json()["results"]) == 2
+    assert service.seen[-1].tasks[0]["data"]["t"] == "a?"
+    assert service.seen[-1].tasks[0]["data"]["u"] == "\U0001f600"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        pytest.param("/setup", {"project": "1" * 101}, id="setup"),
+        pytest.param("/setup", {"hostname": "h" * 2001}, id="hostname"),
+        pytest.param("/predict", {"tasks": [], "label_config": "", "project": "1" * 101}, id="predict"),
+    ],
+)
+def test_what_is_kept_may_not_be_long(path: str, body: dict[str, Any], client: httpx.Client) -> None:
+    assert client.post(path, json=body).status_code == 422

@@ -39,10 +39,10 @@ print("stopped", service.started, service.stopped, flush=True)
 
 
 @contextmanager
-def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def process(*arguments: str, program: str = PROGRAM) -> Iterator[tuple[subprocess.Popen[str], str]]:
     root = Path(__file__).parents[2]
     running = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", program, *arguments],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         stdout=subprocess.PIPE,
@@ -146,3 +146,27 @@ def test_url_can_be_opened(host: str, url: str) -> None:
         if host != "::1":
             raise
         pytest.skip("no IPv6 on this machine")
+
+
+def test_a_signal_while_the_model_is_being_loaded_ends_it_at_once(tmp_path: Path) -> None:
+    """Fetching weights may take minutes."""
+    program = """
+import sys, time
+from pathlib import Path
+from labeler_backend.server.run import serve
+from labeler_backend.settings import ServerSettings
+from tests.server import standin
+
+def load():
+    time.sleep(60)
+service = standin.make_service(Path(sys.argv[1]), standin.Control())
+service._proposing._load = load
+serve(ServerSettings(port=0, grace=1), service, lambda url: print(url, flush=True))
+"""
+    with process(str(tmp_path), program=program) as (running, url):
+        assert httpx.get(f"{url}/health").status_code == 200
+        begun = time.monotonic()
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert time.monotonic() - begun < 8
