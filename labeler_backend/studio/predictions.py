@@ -22,8 +22,6 @@ GUESSED = 0.5
 MIN_BOX_IOU = 0.3
 """How well a proposal's box must agree with the box somebody drew."""
 
-_Candidate = tuple[str, Proposal]  # with the id of its region
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -72,9 +70,7 @@ def answer_prompt(
     """The proposal somebody clicked on or drew a box around; an empty result where there is none.
 
     Of the proposals with all positive and no negative points inside, the one whose box agrees best with the
-    drawn box. Without a box the smallest of those that `prediction` shows, so that a click on a region is
-    answered with that region's id; and only where none is there, the smallest of all. It takes the label of
-    the prompt.
+    drawn box, or without a box the smallest. It takes the label of the prompt.
 
     Args:
         task_id: in Label Studio.
@@ -96,53 +92,36 @@ def answer_prompt(
 
 
 def _page_regions(task_id: int, answer: AnswerTag, page: Page) -> Iterator[dict[str, Any]]:
-    for name, proposal in _named(task_id, answer.image, page, _shown(answer, page)):
+    ranked = sorted(page.proposals, key=lambda p: -p.score)
+    likely = [p for p in ranked if p.score >= answer.min_score][: answer.max_proposals]
+    shown = side_by_side(likely, overlap=answer.overlap) if answer.overlap < 1 else apart(likely)
+    for name, proposal in _named(task_id, answer.image, page, shown):
         label, certain = _label(answer, proposal.label)
         if label is not None:
             score = proposal.score if certain else proposal.score * GUESSED
             yield from _regions(answer, page, name, proposal.mask, label, score)
 
 
-def _likely(answer: AnswerTag, page: Page) -> list[Proposal]:
-    """By falling score."""
-    return sorted((p for p in page.proposals if p.score >= answer.min_score), key=lambda p: -p.score)
-
-
-def _shown(answer: AnswerTag, page: Page) -> list[Proposal]:
-    """What is put before a labeler who has not clicked yet."""
-    likely = _likely(answer, page)[: answer.max_proposals]
-    return side_by_side(likely, overlap=answer.overlap) if answer.overlap < 1 else apart(likely)
-
-
 def _prompted_regions(task_id: int, answer: AnswerTag, page: Page, prompt: Prompt) -> list[dict[str, Any]]:
     positive, negative, box = prompt.in_pixels(page.size)
-    shown, others = (
-        [
-            (name, proposal)
-            for name, proposal in _named(task_id, answer.image, page, proposals)
-            if _agrees(proposal.mask, positive, negative)
-        ]
-        for proposals in (_shown(answer, page), apart(_likely(answer, page)))
-    )
-    best = _tightest([*shown, *others], box) if box is not None else _smallest(shown) or _smallest(others)
+    best: tuple[float, str, Proposal] | None = None
+    ranked = apart(sorted(page.proposals, key=lambda p: -p.score))
+    for name, proposal in _named(task_id, answer.image, page, ranked):
+        if proposal.score < answer.min_score or not _agrees(proposal.mask, positive, negative):
+            continue
+        fit = -float(proposal.area) if box is None else _box_iou(proposal.box, box)
+        if (box is None or fit >= MIN_BOX_IOU) and (best is None or fit > best[0]):
+            best = fit, name, proposal
     if best is None:
         return []
-    name, proposal = best
+    _, name, proposal = best
     label = prompt.label if prompt.label in answer.labels else _label(answer, proposal.label)[0]
     return [] if label is None else _regions(answer, page, name, proposal.mask, label, proposal.score)
 
 
-def _smallest(candidates: Sequence[_Candidate]) -> _Candidate | None:
-    return min(candidates, key=lambda candidate: candidate[1].area, default=None)
-
-
-def _tightest(candidates: Sequence[_Candidate], box: Sequence[float]) -> _Candidate | None:
-    """The first of those whose boxes agree best with a drawn one, x, y, width, height."""
-    best = max(candidates, key=lambda candidate: _box_iou(candidate[1].box, box), default=None)
-    return best if best is not None and _box_iou(best[1].box, box) >= MIN_BOX_IOU else None
-
-
-def _named(task_id: int, image: ImageTag, page: Page, proposals: Sequence[Proposal]) -> list[_Candidate]:
+def _named(
+    task_id: int, image: ImageTag, page: Page, proposals: Sequence[Proposal]
+) -> list[tuple[str, Proposal]]:
     """Proposals with the ids of their regions."""
     ids = object_ids(task_id, image.name, page.index, (p.mask for p in proposals))
     return list(zip(ids, proposals, strict=True))

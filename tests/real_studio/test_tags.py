@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import shapely
 import skimage.data
 from label_studio_sdk.converter.brush import decode_rle
 from PIL import Image, ImageDraw
@@ -176,11 +177,26 @@ def test_pages(studio: Studio, shared_backend: Backend, pictures: list[Picture],
         assert found == dict(enumerate(wanted))
 
 
-def test_a_click_answers_with_the_region_that_is_there(studio: Studio, answered: dict[str, Answered]) -> None:
+def test_a_box_answers_with_the_region_that_is_there(studio: Studio, answered: dict[str, Answered]) -> None:
     """Its id is what makes the editor replace that region, and not put another on top."""
     client, project = studio.client(), answered["polygon"]
     for name, regions in project.regions.items():
         for region in regions:
-            click = prompt_on(region, "keypointlabels", "thing") | {"from_name": "click"}
-            said = client.prompt(project.backend, project.tasks[name], [click])["data"]["result"]
+            box = prompt_on(region, "rectanglelabels", "thing") | {"from_name": "frame"}
+            said = client.prompt(project.backend, project.tasks[name], [box])["data"]["result"]
             assert region["id"] in [one["id"] for one in said], name
+
+
+def test_a_click_answers_with_what_lies_there(studio: Studio, answered: dict[str, Answered]) -> None:
+    client, project = studio.client(), answered["polygon"]
+    for name, regions in project.regions.items():
+        for region in regions:
+            click = prompt_on(region, "keypointlabels", "thing") | {"from_name": "click"}
+            first, again = (
+                client.prompt(project.backend, project.tasks[name], [click])["data"]["result"]
+                for _ in range(2)
+            )
+            assert [one["id"] for one in first] == [one["id"] for one in again]
+            point = shapely.Point(click["value"]["x"], click["value"]["y"])
+            outlines = [shapely.Polygon(one["value"]["points"]).buffer(0.5) for one in first]
+            assert any(outline.contains(point) for outline in outlines), name

@@ -188,9 +188,8 @@ def clicked(*items: Any, config: LabelingConfig | None = None, pages: Any = None
 @pytest.mark.parametrize(
     ("items", "expected"),
     [
-        pytest.param([point(60, 45)], LARGE, id="what is shown around a click, before its parts"),
-        pytest.param([point(60, 45, None)], LARGE, id="a click without a sign is positive"),
-        pytest.param([point(60, 45), point(90, 50, False)], SMALL, id="a part that is not shown"),
+        pytest.param([point(60, 45)], SMALL, id="the smallest around a click"),
+        pytest.param([point(60, 45, None)], SMALL, id="a click without a sign is positive"),
         pytest.param([point(60, 45), point(90, 50)], LARGE, id="around all clicks"),
         pytest.param([point(80, 48), point(60, 45, False)], None, id="not around a negative one"),
         pytest.param([point(90, 50), point(130, 5, False)], LARGE, id="a negative one elsewhere"),
@@ -205,7 +204,7 @@ def clicked(*items: Any, config: LabelingConfig | None = None, pages: Any = None
         pytest.param([], None, id="nothing drawn"),
         pytest.param([point(60, 45, from_name="other")], None, id="another tag"),
         pytest.param([point(60, 45, to_name="other")], None, id="another picture"),
-        pytest.param(["?", {"type": "brushlabels"}, point(60, 45)], LARGE, id="unknown things beside it"),
+        pytest.param(["?", {"type": "brushlabels"}, point(60, 45)], SMALL, id="unknown things beside it"),
         pytest.param([point(60, 45, value={"x": "a", "y": 1})], None, id="no numbers"),
         pytest.param([point(60, 45, item_index=3)], None, id="a page that is not there"),
         pytest.param([point(139.99, 90)], None, id="on the very edge"),
@@ -228,7 +227,7 @@ def test_a_context_without_prompts_is_an_empty_answer(context: dict[str, Any]) -
 def test_a_prompt_names_its_answer_for_certain() -> None:
     [region] = clicked(point(60, 45)).result
     assert region["value"]["polygonlabels"] == ["tree"]
-    assert region["score"] == 0.9
+    assert region["score"] == 0.5
     [region] = clicked(point(60, 45, label="unknown")).result
     assert region["value"]["polygonlabels"] == ["car"]
 
@@ -259,19 +258,12 @@ def test_objects_that_do_not_touch_are_regions_of_their_own() -> None:
     assert iou(objects[1].mask, ASIDE) > 0.9
 
 
-@pytest.mark.parametrize("overlap", [0.3, 1.0])
-def test_a_click_is_answered_with_the_region_that_is_there(overlap: float) -> None:
-    """So that the editor replaces it; side by side only LARGE is shown, or else SMALL on top of it."""
-    config = config_of(KEYPOINTS, control("PolygonLabels", attributes=f'model_overlap="{overlap}"'))
+def test_an_answer_has_the_id_of_the_proposal_so_that_it_replaces_it() -> None:
+    config = config_of(KEYPOINTS, NESTED)
     proposals = [found(LARGE, 0.9), found(SMALL, 0.5)]
-    shown = predicted(config, *proposals).result
+    shown = {r["id"]: r for r in predicted(config, *proposals).result}
     [region] = clicked(point(60, 45), config=config, pages={"image": [page(*proposals[::-1])]}).result
-    assert (region["id"], region["value"]["points"]) == (shown[-1]["id"], shown[-1]["value"]["points"])
-
-
-def test_a_box_finds_what_is_not_shown() -> None:
-    [region] = clicked(box(47, 36, 26, 18)).result
-    assert region["score"] == 0.5
+    assert region["value"]["points"] == shown[region["id"]]["value"]["points"]
 
 
 def test_the_page_of_the_prompt_is_answered() -> None:
