@@ -38,7 +38,8 @@ class Store:
         self.root = root
         self.max_bytes = max_bytes
         self.suffix = suffix
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the numbers; never held while the disk is asked
+        self._looking = threading.Lock()
         self._stored: int | None = None  # bytes, as far as this process knows; None = never looked
         self._written = 0  # bytes by this process since it looked
         self._hits = 0
@@ -59,10 +60,11 @@ class Store:
     @property
     def bytes(self) -> int:
         """What all entries take on disk, as of the last look plus what was written since."""
-        with self._lock:
+        with self._looking:
             if self._stored is None:
-                self._stored = _make_room(self.root, self.max_bytes, self.suffix)
-            return self._stored
+                self._look()
+        with self._lock:
+            return self._stored or 0
 
     def path(self, key: str) -> Path:
         """Where an entry stands: two levels of 256 folders keep each of them small. `key` is hexadecimal."""
@@ -155,10 +157,25 @@ class Store:
         with self._lock:
             self._written += written
             self._stored = None if self._stored is None else self._stored + written
+        # who looks already also finds what was written meanwhile
+        while self._is_old() and self._looking.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._looking.release()
+
+    def _is_old(self) -> bool:
+        with self._lock:
             old = self._written > _RECOUNT * self.max_bytes
-            if self._stored is None or old or self._stored > self.max_bytes:
-                self._stored = _make_room(self.root, self.max_bytes, self.suffix)
-                self._written = 0
+            return self._stored is None or old or self._stored > self.max_bytes
+
+    def _look(self) -> None:
+        """Makes room; to be called with `_looking`, and without `_lock`: many entries take many seconds."""
+        with self._lock:
+            self._written = 0
+        stored = _make_room(self.root, self.max_bytes, self.suffix)
+        with self._lock:
+            self._stored = stored + self._written  # of which some may be counted twice
 
 
 def _touch(path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -191,3 +192,38 @@ def test_threads_share_a_store_that_keeps_deleting(tmp_path: Path) -> None:
     assert store.hits > 0
     assert store.hits + store.misses == 800
     assert sum(path.stat().st_size for path in _files(store)) <= 3000
+
+
+@pytest.mark.parametrize(
+    "looks", [lambda s: s.bytes, lambda s: s.write("c" * 64, b"new")], ids=["bytes", "write"]
+)
+def test_nobody_waits_while_another_looks_at_the_folder(
+    looks: Callable[[Store], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 100,000 entries that takes half a minute on a slow disk."""
+    store = Store(tmp_path, 1000, ".x")
+    store.path("a" * 64).parent.mkdir(parents=True)
+    store.path("a" * 64).write_bytes(b"old")
+    looking, seen = threading.Event(), threading.Event()
+
+    def slow(root: Path, max_bytes: int, suffix: str) -> int:
+        looking.set()
+        assert seen.wait(10)
+        return 3
+
+    monkeypatch.setattr("labeler_backend.store._make_room", slow)
+    looker = threading.Thread(target=looks, args=(store,))
+    looker.start()
+    assert looking.wait(10)
+    got: list[object] = []
+    reader = threading.Thread(
+        target=lambda: got.extend((store.read("a" * 64), store.write("b" * 64, b"new")))
+    )
+    reader.start()
+    reader.join(3)
+    try:
+        assert got == [b"old", None]
+    finally:
+        seen.set()
+        looker.join()
+        reader.join()

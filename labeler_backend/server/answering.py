@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,7 +32,6 @@ Element = bytes
 PENDING: Element = b"[]"
 """Saves nothing, so that Label Studio asks again (its ml/models.py)."""
 
-_IN_FLIGHT = 32  # tasks of one request: enough to keep every thread busy, few enough to stay fair
 _FETCHING, _FETCHING_EXPRESS = 8, 4  # threads
 
 
@@ -55,7 +54,6 @@ class Ask:
     context: Mapping[str, Any] | None
     urgency: Urgency
     extra: Mapping[str, Any] | str | None = None
-    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
 
     def __post_init__(self) -> None:
         self.fingerprint = _digest([self.config.xml, self.extra])
@@ -83,15 +81,14 @@ class Answering:
 
     async def element(self, ask: Ask, task: Any) -> Element:
         """The answer to a task as it came; `PENDING` where asking again may help."""
-        async with ask.turn:
-            try:
-                element = await self._answer(ask, *_identified(task))
-            except (Full, asyncio.CancelledError):  # too much to do, or the server stops
-                return PENDING
-            except Exception as error:
-                return self._failed(ask, task, error)
-            self._journal.finished()
-            return element
+        try:
+            element = await self._answer(ask, *_identified(task))
+        except Full:
+            return PENDING
+        except Exception as error:
+            return self._failed(ask, task, error)
+        self._journal.finished()
+        return element
 
     def _failed(self, ask: Ask, task: Any, error: Exception) -> Element:
         final = error.final if isinstance(error, MediaError) else isinstance(error, InputError)

@@ -36,9 +36,9 @@ def project_uid(project: object) -> str:
         return number
     try:
         created = datetime.fromisoformat(str(project.get("created_at")).replace("Z", "+00:00"))
-    except ValueError:
+        return f"{number}.{int(created.timestamp())}"
+    except (ValueError, OverflowError, OSError):
         return number
-    return f"{number}.{int(created.timestamp())}"
 
 
 class _Lenient(BaseModel):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from labeler_backend.studio.config import read_config
 logger = logging.getLogger("labeler_backend")
 
 HungUp = Callable[[], Awaitable[bool]]
+_IN_FLIGHT = 32  # tasks of one request: enough to keep every thread busy, few enough to stay fair
 _LOOKING = 0.5  # seconds between two looks at whether the client is still there
 
 
@@ -83,7 +84,7 @@ class Service:
         self._caches, self._limits = caches, limits
         self._stopping = asyncio.Event()
         self._started = time.time()
-        self._warming: dict[str, set[asyncio.Task[Element]]] = {}
+        self._warming: dict[str, set[asyncio.Task[None]]] = {}
 
     async def start(self) -> None:
         """Begins to load the model, so that the first request need not."""
@@ -129,14 +130,23 @@ class Service:
         ask = await self._asked(request)
         if ask.urgency == Urgency.BATCH:  # it takes over where the last one ran out of time
             _cancel(self._warming.pop(ask.project, ()))
-        jobs = [asyncio.create_task(self._answering.element(ask, task)) for task in request.tasks]
+        elements = [PENDING] * len(request.tasks)
+        todo = iter(enumerate(request.tasks))
+        workers = min(_IN_FLIGHT, len(elements))
+        jobs = [asyncio.create_task(self._work(ask, todo, elements)) for _ in range(workers)]
         seconds = self._limits.deadline if ask.urgency == Urgency.BATCH else self._limits.opening
         await self._until(jobs, seconds, hung_up)
-        if not all(job.done() for job in jobs) and await hung_up():
+        if self._stopping.is_set() or (not all(job.done() for job in jobs) and await hung_up()):
             _cancel(jobs)
         ask.urgency = Urgency.WARMING
         self._warm(ask.project, [job for job in jobs if not job.done()])
-        return [job.result() if job.done() and not job.cancelled() else PENDING for job in jobs]
+        return list(elements)
+
+    async def _work(self, ask: Ask, todo: Iterator[tuple[int, Any]], elements: list[Element]) -> None:
+        """Takes tasks off `todo`, which others share, until none is left."""
+        for index, task in todo:
+            elements[index] = await self._answering.element(ask, task)
+            await asyncio.sleep(0)  # an answer that nothing was waited for lets others have their turn, too
 
     def status(self) -> StatusReport:
         """Everything the status page shows; to be called in a thread."""
@@ -170,7 +180,7 @@ class Service:
             extra,
         )
 
-    async def _until(self, jobs: Sequence[asyncio.Task[Element]], seconds: float, hung_up: HungUp) -> None:
+    async def _until(self, jobs: Sequence[asyncio.Task[None]], seconds: float, hung_up: HungUp) -> None:
         """Returns when all jobs are done, the time is over, nobody waits any more, or the server stops."""
         if not jobs:
             return
@@ -185,13 +195,13 @@ class Service:
         everything.cancel()
         stopping.cancel()
 
-    def _warm(self, project: str, jobs: Sequence[asyncio.Task[Element]]) -> None:
+    def _warm(self, project: str, jobs: Sequence[asyncio.Task[None]]) -> None:
         """Lets them go on, so that the next request finds their answers."""
         for job in jobs:
             self._warming.setdefault(project, set()).add(job)
             job.add_done_callback(lambda done: self._warmed(project, done))
 
-    def _warmed(self, project: str, job: asyncio.Task[Element]) -> None:
+    def _warmed(self, project: str, job: asyncio.Task[None]) -> None:
         warming = self._warming.get(project, set())
         warming.discard(job)
         if not warming:
@@ -232,6 +242,6 @@ class Service:
         )
 
 
-def _cancel(jobs: Iterable[asyncio.Task[Element]]) -> None:
+def _cancel(jobs: Iterable[asyncio.Task[None]]) -> None:
     for job in list(jobs):
         job.cancel()

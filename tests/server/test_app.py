@@ -13,7 +13,14 @@ import httpx
 import pytest
 
 from labeler_backend.errors import LabelerError, WeightsError
-from labeler_backend.server.protocol import Element, PredictRequest, SetupRequest, WebhookEvent, project_id
+from labeler_backend.server.protocol import (
+    Element,
+    PredictRequest,
+    SetupRequest,
+    WebhookEvent,
+    project_id,
+    project_uid,
+)
 from tests.server.fakes import VERSION, FakeService, prediction, triangle
 from tests.server.live import RECORDED, recorded, running
 
@@ -289,6 +296,7 @@ def _ask(base: httpx.URL, body: bytes) -> None:
         pytest.param("", "", id="none"),
         pytest.param(None, "", id="null"),
         pytest.param({}, "", id="no id"),
+        pytest.param("1" * 1000, "", id="too long to be one"),
     ],
 )
 def test_project_is_known_by_its_number(value: Any, number: str) -> None:
@@ -317,3 +325,16 @@ def test_half_a_surrogate_pair_in_one_task_does_not_cost_the_others(
 )
 def test_what_is_kept_may_not_be_long(path: str, body: dict[str, Any], client: httpx.Client) -> None:
     assert client.post(path, json=body).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("created", "name"),
+    [
+        pytest.param("2026-11-23T10:02:22.841344Z", "7.1795428142", id="as sent"),
+        pytest.param(None, "7", id="null"),
+        pytest.param("yesterday", "7", id="no date"),
+        pytest.param("0001-01-01T00:00:00", "7", id="before time began"),
+    ],
+)
+def test_project_of_a_webhook_has_the_name_of_predict(created: Any, name: str) -> None:
+    assert project_uid({"id": 7, "created_at": created}) == name

@@ -490,3 +490,27 @@ def test_requests_that_outlive_the_end_cause_no_errors(
 
     asyncio.run(main())
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_batch_of_very_many_tasks_never_holds_the_event_loop(tmp_path: Path) -> None:
+    """/health is given up after a second, and Label Studio sends a whole project at once."""
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(0.005)
+            longest = max(longest, time.perf_counter() - begun)
+
+    async def scenario(service: Service, control: Control) -> None:
+        good = [task(n, picture(tmp_path, n)) for n in range(3)]
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(0.05)
+        elements = await service.predict(request([*good, *[0] * 100_000, *good]), stays)
+        watching.cancel()
+        assert len(elements) == 100_006
+        assert [result(e) for e in elements[:4] + elements[-1:]] == [[64], [65], [66], "nothing", [66]]
+        assert longest < 0.5
+
+    play(tmp_path, scenario)
