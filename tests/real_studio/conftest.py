@@ -4,15 +4,9 @@
 
     make test-studio PYTEST_ARGS="-k 'doctor or prelabel' -x"
 
-<<<<<<< HEAD
 They run only where `-m studio` asks for them, without a network, on free ports of 127.0.0.1. Label Studio, a
 backend and the pictures are started or made once per session and shared: a test makes its own project, and
 starts a backend of its own (`backends`) where it stops one or sets it up differently.
-=======
-They run only where `-m studio` asks for them, without a network, on free ports of 127.0.0.1. Label Studio,
-one backend and the pictures are started or made once per session and shared: a test makes a project of its
-own, and starts a backend of its own (`backends`) where it stops one or sets it up differently.
->>>>>>> real-commands
 
 | file | what is in it |
 |---|---|
