@@ -60,11 +60,11 @@ class Store:
     @property
     def bytes(self) -> int:
         """What all entries take on disk, as of the last look plus what was written since."""
-        with self._looking:
-            if self._stored is None:
-                self._look()
-        with self._lock:
-            return self._stored or 0
+        if self._stored is None:
+            with self._looking:
+                if self._stored is None:
+                    self._look()
+        return self._stored or 0
 
     def path(self, key: str) -> Path:
         """Where an entry stands: two levels of 256 folders keep each of them small. `key` is hexadecimal."""

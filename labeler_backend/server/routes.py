@@ -50,8 +50,10 @@ class Routes:
     def __init__(self, service: Backend, body_max_mb: float) -> None:
         self._service = service
         self._body_max_mb = body_max_mb
-        # Large bodies and status pages wait for each other here; nothing waits for them.
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="routes")
+        # Large bodies wait for each other, and pages do; neither for the other, as the first page may have to
+        # count what is in the caches.
+        self._bodies = ThreadPoolExecutor(2, thread_name_prefix="bodies")
+        self._pages = ThreadPoolExecutor(1, thread_name_prefix="pages")
         self._failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
         self.metrics = Metrics(self._report, PATHS)
 
@@ -106,22 +108,25 @@ class Routes:
     async def status(self) -> HTMLResponse:
         """How the backend is doing, for people: model, queue, caches, what became of the proposals, and what
         failed and why."""
-        page = await self._aside(True, lambda: render_status(self._report(), time.time()))
+        page = await self._paged(lambda: render_status(self._report(), time.time()))
         return HTMLResponse(page, headers=SECURITY)
 
     async def status_json(self) -> StatusReport:
         """What /status shows, for programs."""
-        return await self._aside(True, self._report)
+        return await self._paged(self._report)
 
     async def prometheus(self) -> Response:
         """For Prometheus: queue, latency of /predict, caches, failures, what became of the proposals."""
-        return Response(await self._aside(True, self.metrics.render), media_type=CONTENT_TYPE)
+        return Response(await self._paged(self.metrics.render), media_type=CONTENT_TYPE)
 
     async def _aside(self, large: bool, work: Callable[[], Out]) -> Out:
         """`work()`, in a thread where it is `large`, so that the event loop goes on answering."""
         if not large:
             return work()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.get_running_loop().run_in_executor(self._bodies, work)
+
+    async def _paged(self, work: Callable[[], Out]) -> Out:
+        return await asyncio.get_running_loop().run_in_executor(self._pages, work)
 
     async def _predict(self, wanted: PredictBody, hung_up: HungUp) -> Sequence[Answer]:
         """The service's answer. If it fails, every task gets `[]` and /status the reason.

@@ -17,6 +17,7 @@ from labeler_backend.server.protocol import (
     Element,
     PredictRequest,
     SetupRequest,
+    StatusReport,
     WebhookEvent,
     project_id,
     project_uid,
@@ -338,3 +339,29 @@ def test_what_is_kept_may_not_be_long(path: str, body: dict[str, Any], client: h
 )
 def test_project_of_a_webhook_has_the_name_of_predict(created: Any, name: str) -> None:
     assert project_uid({"id": 7, "created_at": created}) == name
+
+
+def test_a_page_that_takes_long_holds_up_no_large_body() -> None:
+    """The first page after a start may have to count a hundred thousand files."""
+    counted = threading.Event()
+
+    class Slow(FakeService):
+        def status(self) -> StatusReport:
+            assert counted.wait(20)
+            return super().status()
+
+    with running(Slow()) as client:
+        pages = [
+            threading.Thread(target=httpx.get, args=(f"{client.base_url}/{path}",), kwargs={"timeout": 30})
+            for path in ("status", "status.json", "metrics")
+        ]
+        for page in pages:
+            page.start()
+        time.sleep(0.3)
+        tasks = [{"id": number, "data": {"image": "x" * 1000}} for number in range(500)]
+        try:
+            assert client.post("/predict", json=asking(0, tasks=tasks), timeout=5).status_code == 200
+        finally:
+            counted.set()
+            for page in pages:
+                page.join(10)
