@@ -84,14 +84,14 @@ class Connections:
         either sent elsewhere.
         """
         said = self.of(project)
-        hostname = _usable(said.hostname)
+        hostname = usable(said.hostname)
         if self._url:
             aliases = (hostname,) if hostname and hostname != self._url else ()
             return Access(self._url, self._key or said.token or None, aliases)
         return Access(hostname, said.token or None) if hostname else None
 
 
-def _usable(hostname: str) -> str:
+def usable(hostname: str) -> str:
     """What /setup gave, without a slash at its end; empty where it is no base URL."""
     try:
         base_url(hostname)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from labeler_backend.errors import LabelerError
 from labeler_backend.server.acceptance import Acceptance
-from labeler_backend.server.connections import Connections
+from labeler_backend.server.connections import Connections, usable
 from labeler_backend.server.protocol import Failure, Prediction, ProjectStatus, WebhookEvent, project_uid
 
 V = TypeVar("V")
@@ -121,8 +121,8 @@ class Journal:
             _keep(self._titles, project, str(about.get("title") or "")[:_TITLE])
 
     def _link(self, project: str, task: int | None = None) -> str | None:
-        hostname, number = self._connections.of(project).hostname.rstrip("/"), project.partition(".")[0]
-        if not hostname.startswith(("http://", "https://")) or not number.isdigit():
+        hostname, number = usable(self._connections.of(project).hostname), project.partition(".")[0]
+        if not hostname or not number.isdigit():
             return None
         return f"{hostname}/projects/{number}/data" + (f"?task={task}" if task is not None else "")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import logging.config
 import signal
 import socket
@@ -19,6 +20,12 @@ from labeler_backend.server.app import create_app
 from labeler_backend.server.types import Backend
 from labeler_backend.settings import ServerSettings
 
+logger = logging.getLogger("labeler_backend")
+
+_OPEN = (
+    "Anybody who reaches %s may use this backend and name hosts for it to ask: "
+    "set LABELER_BASIC_AUTH_USER and LABELER_BASIC_AUTH_PASS."
+)
 _HINT = "choose another with --port or LABELER_PORT"
 _SWITCH = (
     0.001  # seconds: a short request passes through several threads, and each waits for the others' turns
@@ -53,6 +60,8 @@ def serve(
     """
     with _listen(settings.host, settings.port) as listener:
         logging.config.dictConfig(_LOGGING)
+        if settings.basic_auth_user is None and not _is_loopback(listener):
+            logger.warning(_OPEN, settings.host)
         sys.setswitchinterval(_SWITCH)
         config = uvicorn.Config(
             create_app(service, settings),
@@ -132,6 +141,10 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.close()
         raise LabelerError(_why(host, port, error)) from error
     return listener
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(str(listener.getsockname()[0]).partition("%")[0]).is_loopback
 
 
 def _why(host: str, port: int, error: OSError) -> str:

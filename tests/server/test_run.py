@@ -117,6 +117,31 @@ def test_taken_port_is_said_in_one_sentence() -> None:
     assert service.started == 0
 
 
+@pytest.mark.parametrize(
+    ("variables", "warned"),
+    [
+        pytest.param({"LABELER_HOST": "127.0.0.1"}, False, id="this machine only"),
+        pytest.param({"LABELER_HOST": "0.0.0.0"}, True, id="open to all"),
+        pytest.param(
+            {"LABELER_HOST": "0.0.0.0", "LABELER_BASIC_AUTH_USER": "me", "LABELER_BASIC_AUTH_PASS": "x"},
+            False,
+            id="open with a login",
+        ),
+    ],
+)
+def test_a_backend_open_to_all_is_warned_of(
+    variables: dict[str, str], warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with process("0", "1") as (running, url):
+        assert url.startswith("http://127.0.0.1:")
+        running.terminate()
+        assert running.stderr is not None
+        said = running.stderr.read()
+    assert ("LABELER_BASIC_AUTH_USER" in said) == warned
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
 def test_address_of_another_machine_is_said_in_one_sentence(host: str) -> None:
     with pytest.raises(LabelerError, match="is no address of this machine"):
