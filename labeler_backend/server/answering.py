@@ -107,9 +107,7 @@ class Answering:
         contents = {name: [one.sha256 for one in pages] for name, pages in media.items()}
         key = _digest([self._version, __version__, ask.fingerprint, task, contents])
         known = None if ask.context else await self._known(ask, key)
-        answer = known or await self._computed(ask, task, tags, media)
-        if not known and not ask.context:
-            self._journal.later(self._answers.write, key, answer)
+        answer = known or await self._computed(ask, task, tags, media, key)
         self._journal.answered(ask.project, task, answer, clicked=bool(ask.context))
         return answer
 
@@ -141,15 +139,18 @@ class Answering:
         task: int,
         tags: Sequence[tuple[ImageTag, AnswerTag]],
         media: Mapping[str, Sequence[Media]],
+        key: str,
     ) -> Element:
+        """A fresh answer. One that will be asked for again is kept under `key` before it is given."""
         pages = {image.name: await self._pages(ask, image, tag, media[image.name]) for image, tag in tags}
 
         def answer() -> Element:
             if ask.context:
-                made = answer_prompt(task, ask.config, ask.context, pages, self._version)
-            else:
-                made = prediction(task, ask.config, pages, self._version)
-            return made.model_dump_json().encode()
+                clicked = answer_prompt(task, ask.config, ask.context, pages, self._version)
+                return clicked.model_dump_json().encode()
+            made = prediction(task, ask.config, pages, self._version).model_dump_json().encode()
+            self._answers.write(key, made)
+            return made
 
         return await self._proposing.pool.run(object(), ask.urgency, answer)
 
