@@ -117,8 +117,8 @@ class Journal:
     def _happened(self, event: WebhookEvent) -> None:
         about = (event.model_extra or {}).get("project")
         if isinstance(about, dict) and (project := project_uid(about)):
-            self._acceptance.record_event(project, event)
             _keep(self._titles, project, str(about.get("title") or "")[:_TITLE])
+            self._acceptance.record_event(project, event)
 
     def _link(self, project: str, task: int | None = None) -> str | None:
         hostname, number = usable(self._connections.of(project).hostname), project.partition(".")[0]
