@@ -1,0 +1,44 @@
+"""What a writer of a data set is to those who feed it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from labeler_backend.records import Record, VideoRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a data set is written.
+
+    Attributes:
+        segmentation: `auto` writes polygons where the labeler drew with corners, and RLE for what was painted
+            or has holes; `polygons` and `rle` write nothing else.
+        splits: names of the splits, each with files of its own; empty = one data set without splits.
+        description: for the formats that have a place for it.
+    """
+
+    segmentation: Literal["auto", "polygons", "rle"] = "auto"
+    splits: tuple[str, ...] = ()
+    description: str = ""
+
+
+class Writer(Protocol):
+    """One data set of one format, written into a folder one record at a time.
+
+    The folder exists and is a temporary one: who feeds the writer renames it when all is whole.
+    """
+
+    def add(self, record: Record | VideoRecord, split: str | None) -> None:
+        """Takes one record, whose size is known; `split`: one of the options', None without splits."""
+
+    def picture_path(self, record: Record | VideoRecord, split: str | None) -> Path | None:
+        """Where the record's picture or video belongs, relative to the folder; None where it has no place."""
+
+    def finish(self) -> dict[str, int]:
+        """Writes what can only be written at the end → how many `images`, `instances`, `categories`, …"""
+
+    def close(self) -> None:
+        """Lets go of files, also after an error; called once, last."""

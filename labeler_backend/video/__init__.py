@@ -1,0 +1,1 @@
+"""Videos: what they are; later, masks carried through them."""
