@@ -12,8 +12,8 @@ from av.video.stream import VideoStream
 
 from labeler_backend.errors import InputError
 
-_PICTURES = ("image2", "tty", "_pipe")  # formats in which a picture, or any text, passes for a video
-_OPENED = {"protocol_whitelist": "file"}  # a playlist may name addresses, which are not fetched
+_NO_VIDEOS = ("image2", "tty", "_pipe", "concat", "hls", "dash")  # pictures, texts, lists of other files
+_OPENED = {"protocol_whitelist": "file"}  # a list may name addresses, which are not fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class VideoInfo:
 def read_info(path: Path) -> VideoInfo:
     """Size, frames and frame rate of a video file.
 
-    Frames are counted in the container's index where it has one of every frame and the file is long enough to
-    hold them (MP4, MOV), else by going through the file, a gigabyte or so per second. Frames that an edit list
-    hides are not counted. Pixels are taken to be square.
+    Frames are counted in the container's index where it has all of them (MP4, MOV, AVI), else by going through
+    the file without decoding it. Frames that an edit list hides are not counted. Pixels are taken to be
+    square.
 
     Raises:
         InputError: there is no such file, it is no video, it has only sound or a cover picture, or it is
@@ -50,28 +50,25 @@ def read_info(path: Path) -> VideoInfo:
             return _info(container, path)
     except FFmpegError as e:
         raise InputError(
-            f"{path} is no video that can be read ({e.strerror}): check that it was copied to its end and plays."
+            f"{path} is no video that can be read ({e.strerror}): check that it plays and was copied to its end."
         ) from e
 
 
 def _info(container: InputContainer, path: Path) -> VideoInfo:
-    if any(part in container.format.name for part in _PICTURES):
+    if any(part in container.format.name for part in _NO_VIDEOS):
         raise InputError(f"{path} is not a video: give a video file.")
-    stream = next(
-        (s for s in container.streams.video if not s.disposition & s.disposition.attached_pic), None
-    )
+    moving = (s for s in container.streams.video if not s.disposition & s.disposition.attached_pic)
+    stream = next(moving, None)
     if stream is None:
         raise InputError(f"{path} has no moving pictures, only sound or data: give a video file.")
     size = _upright_size(container, stream)
-    count = _indexed(stream, path.stat().st_size)
-    if size is None or count == 0:
-        raise InputError(
-            f"{path} has no frame that can be read: check that it was copied to its end and plays."
-        )
-    rate = stream.average_rate
+    count = _indexed(stream, path)
     if count is None:
         container.seek(0)
-        count = sum(_is_frame(packet) for packet in container.demux(stream))
+        count = sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
+    if size is None or count == 0:
+        raise InputError(f"{path} has no frame that can be read: check that it plays.")
+    rate = stream.average_rate
     return VideoInfo(size, count, float(rate) if rate else None)
 
 
@@ -84,11 +81,11 @@ def _upright_size(container: InputContainer, stream: VideoStream) -> tuple[int, 
     return (frame.width, frame.height) if turned else (frame.height, frame.width)
 
 
-def _indexed(stream: VideoStream, file_size: int) -> int | None:
+def _indexed(stream: VideoStream, path: Path) -> int | None:
     """How many frames the container's index holds; None where it does not hold all of them."""
-    entries = [entry for entry in stream.index_entries]
+    entries = list(stream.index_entries)
     if not stream.frames or len(entries) < stream.frames:
         return None
-    if max(entry.pos + entry.size for entry in entries) > file_size:
-        return None
+    if max(entry.pos + entry.size for entry in entries) > path.stat().st_size:
+        raise InputError(f"{path} ends before its last frame: copy it again.")
     return sum(not entry.is_discard for entry in entries)
