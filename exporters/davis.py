@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,10 +17,9 @@ from shapely.geometry import Polygon
 from exporters.categories import Categories
 from exporters.clips import Clip, track_problem
 from exporters.coco_file import as_text
-from exporters.encoding import crop_of
+from exporters.encoding import paint
 from exporters.video import VideoWriter
 from exporters.writer import Options
-from labeler_backend.masks.rle import decode
 from labeler_backend.masks.shape import Polygons, Shape
 from labeler_backend.records import Tell, Track
 
@@ -111,11 +111,7 @@ def painted(found: Sequence[tuple[int, Shape]], size: tuple[int, int]) -> Ids:
     """(H, W) uint8: numbers where their shapes are, the smaller on top."""
     ids = np.zeros(size, np.uint8)
     for number, shape in sorted(found, key=lambda item: -_area(item[1])):
-        if isinstance(shape, Polygons):
-            top, left, mask = crop_of(shape)
-            ids[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = number
-        else:
-            ids[decode(shape)] = number
+        paint(ids, shape, number)
     return ids
 
 
@@ -124,7 +120,7 @@ def as_png(ids: Ids) -> bytes:
     picture = Image.fromarray(ids)
     picture.putpalette(palette().tobytes())
     out = io.BytesIO()
-    picture.save(out, "PNG", compress_level=1, bits=8)  # large areas of one value: more would gain little
+    picture.save(out, "PNG", compress_level=1, compress_type=zlib.Z_RLE, bits=8)  # ids come in runs
     return out.getvalue()
 
 

@@ -19,6 +19,7 @@ from exporters.encoding import rle_of
 from exporters.video import VideoWriter
 from exporters.writer import Options, problem
 from labeler_backend import __version__
+from labeler_backend.masks.rle import RLE
 from labeler_backend.records import Tell, Track
 
 PICTURES = "JPEGImages"
@@ -123,14 +124,14 @@ def _annotation(track: Track, clip: Clip) -> dict[str, Any]:
     """A track's lists, with None for each frame where it is not to be seen, and what else is known of it."""
     length = clip.video.frame_count
     codes = {position: rle_of(shape) for position, shape in track.shapes.items()}
-    drawn = list(codes.values())
-    areas, boxes = coco_mask.area(drawn).tolist(), coco_mask.toBbox(drawn).tolist()
-    segmentations: list[Any] = [None] * length
-    lists: tuple[list[Any], list[Any]] = ([None] * length, [None] * length)
-    for (position, code), area, box in zip(codes.items(), areas, boxes, strict=True):
-        if area:
+    segmentations: list[RLE | None] = [None] * length
+    boxes: list[list[int] | None] = [None] * length
+    areas: list[int | None] = [None] * length
+    for position, code in codes.items():
+        if area := int(coco_mask.area(code)):
             segmentations[position] = code
-            lists[0][position], lists[1][position] = [int(side) for side in box], int(area)
+            boxes[position] = [int(side) for side in coco_mask.toBbox(code).tolist()]
+            areas[position] = area
     own = {
         "region_id": track.region_id or None,
         "annotation_id": track.annotation_id,
@@ -142,8 +143,8 @@ def _annotation(track: Track, clip: Clip) -> dict[str, Any]:
     return {
         "iscrowd": int(bool(track.attributes.get("iscrowd"))),
         "segmentations": segmentations,
-        "bboxes": lists[0],
-        "areas": lists[1],
+        "bboxes": boxes,
+        "areas": areas,
         **_known({"score": track.score}),
         "attributes": {**plain, **_known(own)},
     }

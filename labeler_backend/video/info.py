@@ -34,9 +34,9 @@ class VideoInfo:
 def read_info(path: Path) -> VideoInfo:
     """Size, frames and frame rate of a video file.
 
-    Frames are counted in the container's index where it has all of them (MP4, MOV, AVI), else by going through
-    the file without decoding it. Frames that an edit list hides are not counted. Pixels are taken to be
-    square.
+    Frames are counted in the container's index where it has all of them (MP4, MOV, AVI), else by going
+    through the file without decoding it. Frames that an edit list hides are not counted. Pixels are taken to
+    be square.
 
     Raises:
         InputError: there is no such file, it is no video, it has only sound or a cover picture, or it is
@@ -50,7 +50,7 @@ def read_info(path: Path) -> VideoInfo:
             return _info(container, path)
     except FFmpegError as e:
         raise InputError(
-            f"{path} is no video that can be read ({e.strerror}): check that it plays and was copied to its end."
+            f"{path} is no video that can be read ({e.strerror}): check that it plays, or copy it again."
         ) from e
 
 
