@@ -15,12 +15,13 @@ _SWATCH = 36
 _GAP = 8
 _TEXT = 16
 _ROWS = 40  # in a column
+_FONTS = ("NotoSans-Regular.ttf", "DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf")
 _LONGEST = 48  # characters
 
 
 def legend_picture(categories: Mapping[str, int]) -> npt.NDArray[np.uint8]:
     """Name → id as swatches with ids and names beside them, (H, W, 3) uint8."""
-    font = ImageFont.load_default(_TEXT)
+    font = _font()
     rows = [(0, "background"), *((number, name) for name, number in categories.items())]
     texts = [f"{number}  {_shown(name)}" for number, name in rows]
     width = _SWATCH + 3 * _GAP + max(int(font.getlength(text)) for text in texts)
@@ -32,6 +33,16 @@ def legend_picture(categories: Mapping[str, int]) -> npt.NDArray[np.uint8]:
         pen.rectangle((x, y + 2, x + _SWATCH, y + _ROW - 3), fill=colour(number), outline="black")
         pen.text((x + _SWATCH + _GAP, y + _ROW // 2), text, fill="black", font=font, anchor="lm")
     return np.asarray(picture)
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """One of this machine's that has letters of many languages, else Pillow's, which has few but ASCII."""
+    for name in _FONTS:
+        try:
+            return ImageFont.truetype(name, _TEXT)
+        except OSError:
+            continue
+    return ImageFont.load_default(_TEXT)
 
 
 def _shown(name: str) -> str:

@@ -222,7 +222,7 @@ def _patch(shape: Shape) -> Patch:
 def _semantic_png(ids: npt.NDArray[np.int64]) -> bytes:
     if ids.max() > _LARGEST:
         raise InputError(
-            f"Category id {ids.max()} does not fit into a 16-bit PNG: give it a smaller one in the categories file."
+            f"Category id {ids.max()} is too large for a PNG: set {_LARGEST} or less in the categories file."
         )
     if ids.max() > 255:
         return _grey_png(ids.astype(np.uint16))

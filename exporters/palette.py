@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+from math import dist
+
 Colour = tuple[int, int, int]
+
+_APART = 30  # in RGB; of two colours
 
 # Told apart by most eyes: S. Trubetskoy, "20 Simple, Distinct Colors", without black and white.
 _FIRST: tuple[Colour, ...] = (
@@ -14,10 +19,11 @@ _FIRST: tuple[Colour, ...] = (
 
 
 def colour(number: int) -> Colour:
-    """Red, green, blue of an id: 0 is black, 20 well apart, then as PASCAL VOC and DAVIS number theirs."""
-    if number == 0:
-        return 0, 0, 0
-    return _FIRST[number - 1] if number <= len(_FIRST) else pascal(number)
+    """Red, green, blue of an id: 0 is black, then 20 well apart, then PASCAL VOC's but for lookalikes.
+
+    Up to 255 no two are alike.
+    """
+    return _table()[number] if number < 256 else pascal(number)
 
 
 def pascal(number: int) -> Colour:
@@ -33,3 +39,15 @@ def pascal(number: int) -> Colour:
 def as_hex(value: Colour) -> str:
     """`#rrggbb`."""
     return "#" + bytes(value).hex()
+
+
+@cache
+def _table() -> list[Colour]:
+    found: list[Colour] = [(0, 0, 0), *_FIRST]
+    number = 0
+    while len(found) < 256:
+        number += 1
+        candidate = pascal(number)
+        if all(dist(candidate, other) >= _APART for other in found):
+            found.append(candidate)
+    return found
