@@ -54,8 +54,8 @@ def size_in(row: Mapping[str, Any]) -> Size | None:
 def run_lengths(counts: str) -> npt.NDArray[np.int64]:
     """The text of a compressed RLE → the lengths of its runs, which nobody has checked.
 
-    pycocotools decodes a damaged text to whatever lies in memory. Five bits a character, the lowest first; the
-    sixth says that more follow. From the fourth on, a length is the difference to the one two before it.
+    pycocotools decodes a damaged text to whatever lies in memory. Five bits a character, the lowest first;
+    the sixth says that more follow. From the fourth on, a length is the difference to the one two before it.
 
     Raises:
         ShapeError: not such a text.
