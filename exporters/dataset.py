@@ -138,7 +138,7 @@ class _Run:
         named = replace(sized, file_name=self._name(sized, found))
         writer.add(named, split)
         if found and self._pictures and self._pictures.how != "reference":
-            self._place(found, writer.picture_path(named, split), folder)
+            self._place(named, found, writer.picture_path(named, split), folder)
 
     def finish(self) -> Summary:
         if not self._writers:
@@ -165,36 +165,41 @@ class _Run:
         return self._writers[annotator]
 
     def _found(self, item: Item, wanted: bool) -> Found | None:
-        """Its picture, where one is needed."""
+        """Its picture, where one is needed and can be had; tells where it cannot."""
         source = self._pictures
-        placed = wanted and source is not None and source.how != "reference"
-        if source is None or not (source.every or placed or item.size is None):
+        if source is None:
+            if item.size is None:
+                reason = (
+                    f"Nothing says how large {item.file_name} is, as nobody marked anything: give --images."
+                )
+                self._tell_of(item, reason)
+            return None
+        placed = wanted and source.how != "reference"
+        if not (source.every or placed or item.size is None):
             return None
         try:
             found = source.find(item)
             reason = f"The picture of {item.file_name} was not found: check --images."
         except InputError as error:
             found, reason = None, str(error)
-        if found is None and item.size is not None:
-            self._tell(Problem(reason, "kept", item.task_id, file_name=item.file_name))
-        elif found is None:
-            self._tell(Problem(reason, "left out", item.task_id, file_name=item.file_name))
+        if found is None:
+            self._tell_of(item, reason)
         return found
 
     def _sized(self, item: Item, found: Found | None) -> Item | None:
         """With the size that its picture has; None where nobody knows it."""
-        if isinstance(item, VideoRecord):
-            return item
-        if found is not None:
-            try:
-                return fitted(item, upright_size(found.path), self._tell)
-            except InputError as error:
-                done: Literal["kept", "left out"] = "left out" if item.size is None else "kept"
-                self._tell(Problem(str(error), done, item.task_id, file_name=item.file_name))
-        elif item.size is None and (self._pictures is None):
-            reason = f"Nothing says how large {item.file_name} is, since nobody marked anything in it: give --images."
-            self._tell(Problem(reason, "left out", item.task_id, file_name=item.file_name))
-        return item if item.size is not None else None
+        if found is None or isinstance(item, VideoRecord):
+            return item if item.size is not None else None
+        try:
+            return fitted(item, upright_size(found.path), self._tell)
+        except InputError as error:
+            self._tell_of(item, str(error))
+            return item if item.size is not None else None
+
+    def _tell_of(self, item: Item, reason: str) -> None:
+        """Of a picture; without its size there is no place for the record."""
+        done: Literal["kept", "left out"] = "left out" if item.size is None else "kept"
+        self._tell(Problem(reason, done, item.task_id, file_name=item.file_name))
 
     def _name(self, item: Item, found: Found | None) -> str:
         """The name under which it is written: that of its picture, but never that of another record."""
@@ -205,21 +210,29 @@ class _Run:
         path = Path(name)
         other = path.with_name(f"{path.stem}-{item.task_id or item.id}{path.suffix}").as_posix()
         self._names[other] = item.id
-        reason = f"Another task shows {name} too: this one is written as {other}, delete one of the two tasks."
+        reason = (
+            f"Another task shows {name} too: this one is written as {other}, delete one of the two tasks."
+        )
         self._tell(Problem(reason, "kept", item.task_id, file_name=name))
         return other
 
-    def _place(self, found: Found, target: Path | None, folder: Path) -> None:
+    def _place(self, item: Item, found: Found, target: Path | None, folder: Path) -> None:
         assert self._pictures is not None
         if target is None or self._pictures.how == "reference":
             return
-        if place(found.path, folder / target, self._pictures.how):
-            self._summary.counts["turned_upright"] += 1
+        try:
+            turned = place(found.path, folder / target, self._pictures.how)
+        except InputError as error:
+            self._tell_of(item, str(error))
+            return
+        self._summary.counts["turned_upright"] += turned
         self._summary.counts["pictures"] += 1
 
 
 def _free(name: str, taken: set[str]) -> str:
     """`name`, or with a number where it is taken."""
     return next(
-        free for n in range(1, len(taken) + 2) if (free := name if n == 1 else f"{name}-{n}").lower() not in taken
+        free
+        for n in range(1, len(taken) + 2)
+        if (free := name if n == 1 else f"{name}-{n}").lower() not in taken
     )

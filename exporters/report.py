@@ -31,7 +31,7 @@ class Report:
         """Empty."""
         self.counts: Counter[str] = Counter()
         self.first: list[Problem] = []
-        self._spool = TemporaryFile()
+        self._spool = TemporaryFile()  # noqa: SIM115 closed by __exit__
 
     def __enter__(self) -> Report:
         return self
