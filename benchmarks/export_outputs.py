@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml  # type: ignore[import-untyped]  # comes with transformers
 from pycocotools import mask as coco_mask
 
 from benchmarks.export_drawing import BoolMask
@@ -65,7 +66,7 @@ def coco_area(annotation: dict[str, Any], size: tuple[int, int]) -> BoolMask:
 
 def read_yolo_folder(folder: Path, truth: Sequence[TrueImage]) -> Output:
     """`labels/**/*.txt` with `data.yaml` or `classes.txt`."""
-    files = sorted(folder.rglob("labels/**/*.txt"))
+    files = sorted(set(folder.rglob("labels/**/*.txt")))
     classes = _yolo_classes(folder)
     if not files or not classes:
         return Output(trouble="no labels and classes in it")
@@ -98,27 +99,9 @@ def _yolo_classes(folder: Path) -> list[str]:
     for path in folder.rglob("classes.txt"):
         return path.read_text(encoding="utf-8").split("\n")
     for path in folder.rglob("data.yaml"):
-        names = _yaml_names(path.read_text(encoding="utf-8"))
-        if names:
-            return names
+        names = yaml.safe_load(path.read_text(encoding="utf-8"))["names"]
+        return [str(name) for name in (names.values() if isinstance(names, dict) else names)]
     return []
-
-
-def _yaml_names(text: str) -> list[str]:
-    """`names:` of a data.yaml, as a list on one line, or as a list or mapping of one line each."""
-    lines = text.splitlines()
-    start = next((n for n, line in enumerate(lines) if line.startswith("names:")), None)
-    if start is None:
-        return []
-    rest = lines[start].removeprefix("names:").strip()
-    if rest:
-        return [name.strip().strip("'\"") for name in rest.strip("[]").split(",")]
-    names = []
-    for line in lines[start + 1 :]:
-        if not line.startswith((" ", "-")):
-            break
-        names.append(line.strip().removeprefix("-").split(":", 1)[-1].strip().strip("'\""))
-    return names
 
 
 def _size(row: dict[str, Any]) -> tuple[int, int]:

@@ -284,6 +284,10 @@ class Server:
                 self.annotate(task_id, one)
         return project
 
+    def version(self) -> str:
+        """Of Label Studio."""
+        return str(self.call("GET", "/api/version")["release"])
+
     def upload(self, project: int, name: str, data: bytes) -> str:
         """One file, of which no task is made → its URL in a task's data."""
         path = f"/api/projects/{project}/import?commit_to_project=false"
