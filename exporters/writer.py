@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from labeler_backend.records import Record, VideoRecord
+from labeler_backend.records import Instance, Problem, Record, VideoRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +42,20 @@ class Writer(Protocol):
 
     def close(self) -> None:
         """Lets go of files, also after an error; called once, last."""
+
+
+def problem(
+    record: Record | VideoRecord,
+    reason: str,
+    done: Literal["left out", "mended", "kept"] = "left out",
+    instance: Instance | None = None,
+) -> Problem:
+    """What a writer tells of a record, or of one instance in it."""
+    return Problem(
+        reason,
+        done,
+        task_id=record.task_id,
+        annotation_id=instance.annotation_id if instance else None,
+        region_id=instance.region_id or None if instance else None,
+        file_name=record.file_name,
+    )

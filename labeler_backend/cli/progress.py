@@ -21,3 +21,26 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[Counts], None]]:
 
     with bar() as show:
         yield show
+
+
+@contextmanager
+def counter(what: str, total: int | None, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar (or only a count, where the total is unknown) on a terminal; nothing elsewhere.
+
+    What it yields is given how many are done.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)

@@ -1,0 +1,275 @@
+"""`labeler export`."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labeler_backend.cli.options import OUTPUT, RUN, AsJson, ProjectOption, TokenOption, UrlOption
+
+if TYPE_CHECKING:
+    from exporters.report import Report
+    from labeler_backend.cli.exporting import Done
+
+EPILOG = """
+**Examples**
+
+A file exported from Label Studio as JSON (not JSON-MIN), to COCO:
+`labeler export export.json --out coco`
+
+A live project, with its pictures, for training with Ultralytics; the token in LABEL_STUDIO_API_KEY:
+`labeler export --url http://127.0.0.1:8080 --ls-project 1 --format yolo --split train=0.8,val=0.2 --out yolo`
+
+Where two people labelled the same pictures, what both agree on:
+`labeler export export.json --annotations consensus --out agreed`
+
+COCO as predictions for Label Studio:
+`labeler export annotations.json --format label-studio --out for-label-studio`
+
+What could not be taken as it is stands in export_report.json, by task and region, with what was done.
+
+Exit code: 0 done, 1 done but something was reported and --strict asked for it, 2 bad input, 130 stopped by Ctrl-C;
+but for 0 and 1 nothing is left behind.
+"""
+LABELS, PICTURES = "Which labels count", "Pictures"
+
+
+class Format(str, Enum):
+    """What comes out."""
+
+    coco = "coco"
+    masks = "masks"
+    yolo = "yolo"
+    youtube_vis = "youtube-vis"
+    mot = "mot"
+    davis = "davis"
+    label_studio = "label-studio"
+
+
+class Annotations(str, Enum):
+    """Which one, where a task has several."""
+
+    ground_truth = "ground-truth"
+    latest = "latest"
+    per_annotator = "per-annotator"
+    consensus = "consensus"
+
+
+class Predictions(str, Enum):
+    """Whether predictions are exported."""
+
+    never = "never"
+    missing = "missing"
+    only = "only"
+
+
+class Keypoints(str, Enum):
+    """Which points belong to an object."""
+
+    linked = "linked"
+    inside = "inside"
+
+
+class Segmentation(str, Enum):
+    """How COCO holds areas."""
+
+    auto = "auto"
+    polygons = "polygons"
+    rle = "rle"
+
+
+class Media(str, Enum):
+    """What becomes of the pictures."""
+
+    copy = "copy"
+    link = "link"
+    reference = "reference"
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="Folder to write; made whole or not at all.", rich_help_panel=OUTPUT)],
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="A JSON export of Label Studio, or a COCO file. Without it: a live project."),
+    ] = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    ls_project: ProjectOption = None,
+    format: Annotated[Format, typer.Option(help="What to write.", rich_help_panel=OUTPUT)] = Format.coco,
+    segmentation: Annotated[
+        Segmentation,
+        typer.Option(
+            help="In COCO: polygons where they were drawn and RLE where they were painted, or all of one kind.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = Segmentation.auto,
+    categories: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file that keeps category ids, {\"car\": 1, …}; made, or new labels added. "
+            "[default: categories.json of the folder that is replaced]",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="As train=0.8,val=0.1,test=0.1. A task stays in its split whatever is added.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    split_by: Annotated[
+        str | None,
+        typer.Option(
+            help="A key of the tasks' data: tasks with one value of it stay together. [default: each on its own]",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export.", rich_help_panel=OUTPUT)
+    ] = False,
+    annotations: Annotated[
+        Annotations,
+        typer.Option(
+            help="Where a task has several: a ground truth, else the latest; the latest; a data set for each "
+            "annotator; or what most of them agree on.",
+            rich_help_panel=LABELS,
+        ),
+    ] = Annotations.ground_truth,
+    predictions: Annotated[
+        Predictions,
+        typer.Option(
+            help="Never, for tasks without annotations, or nothing else.", rich_help_panel=LABELS
+        ),
+    ] = Predictions.never,
+    include_skipped: Annotated[
+        bool, typer.Option("--include-skipped", help="Annotations of skipped tasks too.", rich_help_panel=LABELS)
+    ] = False,
+    unlabeled: Annotated[
+        bool,
+        typer.Option("--unlabeled", help="Pictures that nobody has annotated, too.", rich_help_panel=LABELS),
+    ] = False,
+    crowd_label: Annotated[
+        str | None, typer.Option(help="The label that makes a region a crowd.", rich_help_panel=LABELS)
+    ] = None,
+    keypoints: Annotated[
+        Keypoints,
+        typer.Option(
+            help="Points that were linked to an object, or also those that lie inside one.",
+            rich_help_panel=LABELS,
+        ),
+    ] = Keypoints.linked,
+    merge_touching: Annotated[
+        bool,
+        typer.Option(
+            "--merge-touching", help="Regions of one label that touch are one object.", rich_help_panel=LABELS
+        ),
+    ] = False,
+    split_blobs: Annotated[
+        bool,
+        typer.Option(
+            "--split-blobs", help="Each connected part is an object of its own.", rich_help_panel=LABELS
+        ),
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The labelling config, with which labels that are not in it are reported. "
+            "[default: that of the live project]",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the pictures, matched by name. [default: from Label Studio, where they are needed]",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
+    media: Annotated[
+        Media | None,
+        typer.Option(
+            help="Copy the pictures (photographs turned upright), link them, or only name them. "
+            "[default: copy for yolo, where they can be had; else reference]",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="With --format label-studio: auto, polygon, brush, bitmask or box.", rich_help_panel=OUTPUT
+        ),
+    ] = "auto",
+    image_prefix: Annotated[
+        str,
+        typer.Option(
+            help="With --format label-studio: what stands before the pictures' names in the tasks, as "
+            "/data/local-files/?d=photos/.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 when anything was reported.", rich_help_panel=RUN)
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Export corrected labels: COCO, masks, YOLO, YouTube-VIS, MOT, DAVIS."""
+    from exporters.report import Report
+    from labeler_backend.cli import exporting
+
+    request = exporting.Request(
+        source=source,
+        out=out,
+        format=format.value,
+        segmentation=segmentation.value,
+        categories=categories,
+        split=split,
+        split_by=split_by,
+        overwrite=overwrite,
+        annotations=annotations.value,
+        predictions=predictions.value,
+        skipped=include_skipped,
+        unlabeled=unlabeled,
+        crowd_label=crowd_label,
+        keypoints=keypoints.value,
+        merge_touching=merge_touching,
+        split_blobs=split_blobs,
+        config=config,
+        images=images,
+        media=media.value if media else None,
+        kind=kind,
+        image_prefix=image_prefix,
+        url=url,
+        token=token,
+        ls_project=ls_project,
+    )
+    with Report() as report:
+        done = exporting.run(request, report, quiet=as_json)
+        if as_json:
+            typer.echo(json.dumps(done.json()))
+        else:
+            _say(done, report)
+        if strict and report.total:
+            raise typer.Exit(1)
+
+
+def _say(done: Done, report: Report) -> None:
+    counted = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in sorted(done.counts.items()))
+    typer.echo(f"{done.out}: {counted or 'nothing'}.")
+    if done.annotators:
+        typer.echo(f"A data set for each annotator: {', '.join(done.annotators)}.")
+    for problem in report.first:
+        typer.echo(f"{_place(problem.task_id, problem.region_id)}{problem.reason} ({problem.done})", err=True)
+    if report.total > len(report.first):
+        typer.echo(f"… and {report.total - len(report.first)} more.", err=True)
+    if report.total:
+        typer.echo(f"All {report.total} reports are in {done.report}.", err=True)
+
+
+def _place(task: int | None, region: str | None) -> str:
+    named = [f"task {task}"] * (task is not None) + [f"region {region}"] * bool(region)
+    return f"{', '.join(named).capitalize()}: " if named else ""
