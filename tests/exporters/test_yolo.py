@@ -92,7 +92,11 @@ def test_polygons_come_back(tmp_path_factory: pytest.TempPathFactory, shape: Pol
     export(folder, [record(Instance(shape, "a"), size=shape.size)])
     ((_, mask),) = rows(folder / "labels/train/a.txt", shape.size)
     truth = to_mask(shape)
-    assert iou(mask, truth) >= 0.97 or (mask ^ truth).sum() <= 1
+    if truth.sum() >= 400:  # below, a few centres exactly on the border count for much
+        assert iou(mask, truth) >= 0.97
+    numbers = (folder / "labels/train/a.txt").read_text().split()[1:]
+    ring = np.array(numbers, float).reshape(-1, 2) * shape.size[::-1]
+    np.testing.assert_allclose(ring, shape.rings[0], atol=2e-4)
 
 
 @pytest.mark.parametrize("mask", [RING, BLOBS, disc(40, 30, 25), RING | disc(10, 10, 5)])
