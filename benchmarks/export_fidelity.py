@@ -103,7 +103,10 @@ def run(server: Server, project: int, config: str, tasks: Sequence[Task], out: P
     truth = [image for task in tasks for image in task.truth]
     file = server.save_json(project, out / "export.json")
     return {
-        one.name: (score(truth, one.output(out / one.name.replace(" ", "-").replace(",", ""), truth)), one.pictures)
+        one.name: (
+            score(truth, one.output(out / one.name.replace(" ", "-").replace(",", ""), truth)),
+            one.pictures,
+        )
         for one in exporters(server, project, file, config)
     }
 

@@ -141,7 +141,9 @@ def true_boxes(clip: Clip, frames: int) -> list[Seen]:
             after = next((key for key in keys if key.frame > n), before)
             if before.alive:
                 ends = [before.frame, max(after.frame, before.frame + 1)]
-                values = [float(np.interp(n, ends, [a, b])) for a, b in zip(before.box, after.box, strict=True)]
+                values = [
+                    float(np.interp(n, ends, [a, b])) for a, b in zip(before.box, after.box, strict=True)
+                ]
                 seen.append(Seen(n, (values[0], values[1], values[2], values[3]), label))
     return seen
 
@@ -174,7 +176,10 @@ def video_scores(server: Server, data: Path, out: Path) -> dict[str, dict[str, A
             found, trouble = list(way(out / f"{n}")), ""
         except Trouble as error:
             found, trouble = [], str(error)
-        results[name] = {**score_boxes(truth, found, {frame for _, frame in ends_of(clip)}), "trouble": trouble}
+        results[name] = {
+            **score_boxes(truth, found, {frame for _, frame in ends_of(clip)}),
+            "trouble": trouble,
+        }
     return results
 
 
