@@ -15,7 +15,7 @@ from exporters.categories import Categories
 from exporters.coco_file import CocoFile, PointNames, as_text
 from exporters.segmentation import Drawing, draw
 from exporters.uris import address_without_secrets
-from exporters.writer import Options, problem
+from exporters.writer import Options, fitting, problem
 from labeler_backend.files import part_of, replacing
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS, mask_to_polygons, to_coco
 from labeler_backend.masks.rle import RLE, area, box
@@ -193,12 +193,13 @@ class CocoDataset:
 
     def _annotate(self, file: CocoFile, record: Record, size: tuple[int, int]) -> None:
         form = self._options.segmentation
+        instances = fitting(record, self._tell)
         drawings = draw(
-            [instance.shape for instance in record.instances],
-            ["rle" if instance.crowd else form for instance in record.instances],  # as COCO has it
+            [instance.shape for instance in instances],
+            ["rle" if instance.crowd else form for instance in instances],  # as COCO has it
             size,
         )
-        for instance, drawing in zip(record.instances, drawings, strict=True):
+        for instance, drawing in zip(instances, drawings, strict=True):
             if drawing is None:
                 reason = "A region covers the centre of no pixel: draw it larger, or delete it."
                 self._tell(problem(record, reason, instance=instance))

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from labeler_backend.errors import InputError
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS
-from labeler_backend.masks.rle import BoolMask
+from labeler_backend.masks.rle import RLE, BoolMask, encode
+from labeler_backend.masks.shape import Shape
 from labeler_backend.media import DEFAULT_MAX_PIXELS
 from labeler_backend.studio import brush, shapes
+from labeler_backend.studio.areas import Area, areas
 from labeler_backend.studio.identity import part_id
 from labeler_backend.studio.shapes import ShapeError
 
@@ -47,7 +50,11 @@ _KEYS: tuple[tuple[str, set[str]], ...] = (  # by which a value's shape is known
     ("keypoint", {"x", "y"}),
 )
 _SHAPES = {shape for shape, _ in _KEYS}
-_NO_AREA = "keypoint"
+POINT = "keypoint"
+"""The shape that encloses nothing."""
+
+_LONGEST_SIDE = 1e6
+_PENDING = Area(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +121,64 @@ def mask_to_regions(
     return [
         {"id": part_id(object_id, part), "type": item_kind, "from_name": from_name, **envelope, "value": item}
         for part, value in enumerate(values)
-        for item_kind, from_name, item in _named(value, kind, place, list(labels))
+        for item_kind, from_name, item in _items(value, kind, place, list(labels))
     ]
 
 
-def region_to_mask(result: Mapping[str, Any]) -> BoolMask:
-    """One item of a `result` → (H, W) bool of the upright image.
+def region_to_shape(result: Mapping[str, Any]) -> Shape:
+    """One item of a `result` → the area it marks in the upright image.
 
     Raises:
         InputError: its value does not fit its type, is damaged, or encloses no pixel.
     """
-    try:
-        if not fits_type(result):
-            raise ShapeError("what it holds does not fit its type")
-        return _mask(result)
-    except ShapeError as error:
-        what = f"Region {text(result.get('id'))!r} of type {text(result.get('type'))!r}"
-        raise InputError(f"{what} cannot be used, because {error}: draw it again or delete it.") from error
+    [area] = regions_to_areas([result])
+    if area.shape is None:
+        raise InputError(sentence(result, area.note))
+    return area.shape
+
+
+def regions_to_areas(results: Sequence[Mapping[str, Any]]) -> list[Area]:
+    """Items of a `result` → what each marks, or why it marks nothing; quicker than one by one.
+
+    What was drawn with corners stays corners, in pixels; what was painted, or has holes, becomes RLE.
+    """
+    found: list[Area] = []
+    outlines: dict[tuple[int, int], list[tuple[int, shapes.FloatArray]]] = {}
+    for n, result in enumerate(results):
+        try:
+            size, drawn = _drawn(result)
+        except ShapeError as error:
+            found.append(Area(None, str(error)))
+            continue
+        if isinstance(drawn, np.ndarray):
+            outlines.setdefault(size, []).append((n, drawn))
+            found.append(_PENDING)
+        else:
+            found.append(Area(drawn))
+    for size, rings in outlines.items():
+        for (n, _), area in zip(rings, areas([ring for _, ring in rings], size), strict=True):
+            found[n] = area
+    return found
+
+
+def sentence(result: Mapping[str, Any], why: str) -> str:
+    """Why a region cannot be used, and the mend."""
+    return f"{named(result)} cannot be used, because {why}: draw it again or delete it."
+
+
+def named(result: Mapping[str, Any]) -> str:
+    """How sentences call a region."""
+    return f"Region {text(result.get('id'))!r} of type {text(result.get('type'))!r}"
+
+
+def region_size(result: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(H, W) of the upright image that a region says it lies in; None where it does not say."""
+    height, width = result.get("original_height"), result.get("original_width")
+    if not isinstance(height, int | float) or not isinstance(width, int | float):
+        return None
+    if not (1 <= height < _LONGEST_SIDE and 1 <= width < _LONGEST_SIDE):  # nor is NaN
+        return None
+    return int(height), int(width)
 
 
 def region_labels(result: Mapping[str, Any]) -> tuple[str, ...]:
@@ -158,6 +206,7 @@ def fits_type(result: Mapping[str, Any]) -> bool:
     return shape is None or shape == _found_shape(value)
 
 
+@lru_cache(maxsize=1000)
 def shape_of(kind: str) -> str | None:
     """The shape that regions of a type have (`polygonlabels` → `polygon`); None for types without one."""
     shape = kind.removesuffix("labels")
@@ -174,7 +223,7 @@ def _found_shape(value: Mapping[str, Any]) -> str | None:
     return next((shape for shape, keys in _KEYS if keys <= value.keys()), None)
 
 
-def _named(
+def _items(
     value: dict[str, Any], kind: str, place: Place, labels: list[str]
 ) -> list[tuple[str, str, dict[str, Any]]]:
     """Type, from_name and value of the one item of a region, or the two where `<Labels>` names it."""
@@ -184,27 +233,23 @@ def _named(
     return [(kind, place.from_name, value), ("labels", place.labels_name, {**value, "labels": labels})]
 
 
-def _mask(result: Mapping[str, Any]) -> BoolMask:
-    shape, value, size = shape_of(result["type"]) or "", result["value"], _size(result)
-    if shape in _OUTLINES:
-        mask = shapes.fill(_OUTLINES[shape](value, size), size)
-    elif shape in _RASTERS:
-        mask = _RASTERS[shape](value, size)
-    elif shape == _NO_AREA:
+def _drawn(result: Mapping[str, Any]) -> tuple[tuple[int, int], shapes.FloatArray | RLE]:
+    """The image's size (H, W), and the region's outline in pixels or its mask."""
+    if not fits_type(result):
+        raise ShapeError("what it holds does not fit its type")
+    shape, value = shape_of(result["type"]) or "", result["value"]
+    if shape == POINT:
         raise ShapeError("a point encloses no area")
-    else:
+    if shape not in _OUTLINES and shape not in _RASTERS:
         raise ShapeError("its type marks no area")
+    size = region_size(result)
+    if size is None:
+        raise ShapeError("its original_width and original_height are not a picture's size")
+    if size[0] * size[1] > DEFAULT_MAX_PIXELS:
+        raise ShapeError(f"its picture has more than {DEFAULT_MAX_PIXELS:,} pixels")
+    if shape in _OUTLINES:
+        return size, _OUTLINES[shape](value, size)
+    mask = _RASTERS[shape](value, size)
     if not mask.any():
         raise ShapeError("it encloses no pixel of the picture")
-    return mask
-
-
-def _size(result: Mapping[str, Any]) -> tuple[int, int]:
-    """(H, W) of the upright image."""
-    sides = [result.get("original_height"), result.get("original_width")]
-    height, width = (int(s) if isinstance(s, int | float) and 1 <= s < 1e6 else 0 for s in sides)
-    if not height or not width:
-        raise ShapeError("its original_width and original_height are not a picture's size")
-    if height * width > DEFAULT_MAX_PIXELS:
-        raise ShapeError(f"its picture has more than {DEFAULT_MAX_PIXELS:,} pixels")
-    return height, width
+    return size, encode(mask)

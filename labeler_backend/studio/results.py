@@ -1,17 +1,33 @@
-"""A whole `result` of Label Studio's → the objects it marks, and why the rest is none."""
+"""A whole `result` of Label Studio's → the objects and points it marks, and why the rest is none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
 
 from labeler_backend.errors import InputError
-from labeler_backend.masks.rle import RLE, BoolMask, decode, encode
+from labeler_backend.masks.rle import BoolMask
+from labeler_backend.masks.shape import Polygons, Shape, size_of, to_mask
+from labeler_backend.studio.areas import joined
 from labeler_backend.studio.identity import object_of
-from labeler_backend.studio.regions import region_labels, region_to_mask, shape_of, text
+from labeler_backend.studio.regions import (
+    POINT,
+    fits_type,
+    named,
+    region_labels,
+    region_size,
+    regions_to_areas,
+    sentence,
+    shape_of,
+    text,
+)
+from labeler_backend.studio.shapes import ShapeError, number
 
-_Key = tuple[str, str, int | None]  # region id, object tag, page
+Item = Mapping[str, Any]
+Key = tuple[str, str, int | None]  # region id, object tag, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,50 +38,92 @@ class LabeledObject:
         id: of its region; of the object, where it came as several polygons.
         region_ids: of all its regions.
         labels: its labels; empty where it has none.
-        rle: the mask at the upright image's full size.
+        shape: in pixels of the upright image.
         type: of its regions.
         to_name: the object tag.
         item_index: the page, from 0; None where the picture has no pages.
         score: of the prediction it came from.
         origin: `manual`, `prediction` or `prediction-changed`; a moved polygon still says `prediction`.
+        item: its first region, as it came.
     """
 
     id: str
     region_ids: tuple[str, ...]
     labels: tuple[str, ...]
-    rle: RLE
+    shape: Shape
     type: str
     to_name: str
     item_index: int | None
     score: float | None
     origin: str | None
+    item: Item = field(repr=False, compare=False)
 
     @property
     def mask(self) -> BoolMask:
         """(H, W) bool."""
-        return decode(self.rle)
+        return to_mask(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
-    """An item of a result that holds no object.
+class LabeledPoint:
+    """One key point.
+
+    Attributes:
+        id: of its region.
+        labels: its labels; empty where it has none.
+        x, y: in pixels of the upright image.
+        size: (H, W) of that image.
+        to_name, item_index, item: as of a `LabeledObject`.
+    """
+
+    id: str
+    labels: tuple[str, ...]
+    x: float
+    y: float
+    size: tuple[int, int]
+    to_name: str
+    item_index: int | None
+    item: Item = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An item of a result that could not be taken as it is.
 
     Attributes:
         id: of the region, where it has one.
         type: of the region, as it is written.
         reason: one sentence: what, where, the mend.
+        done: what became of it.
     """
 
     id: str
     type: str
     reason: str
+    done: Literal["left out", "mended", "kept"] = "left out"
 
 
-def read_result(results: Sequence[Any]) -> tuple[list[LabeledObject], list[Dropped]]:
-    """A `result` → its objects in their order, and what was dropped, each with the reason.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a result holds.
 
-    Items that mark nothing in a picture (choices, texts, ratings, relations) are neither. Polygons that
-    `mask_to_regions` made of one object become one again while they have the same labels.
+    Attributes:
+        objects: what marks an area, in the order in which it was drawn.
+        points: key points.
+        others: items that mark neither: choices, texts, relations, tracks, types nobody knows.
+        notes: on what could not be taken as it is.
+    """
+
+    objects: list[LabeledObject]
+    points: list[LabeledPoint]
+    others: list[Item]
+    notes: list[Note]
+
+
+def read_result(results: Sequence[Any]) -> Reading:
+    """A `result` → what it marks, with a note on everything that could not be taken as it is.
+
+    Polygons that `mask_to_regions` made of one object become one again while they have the same labels.
 
     Raises:
         InputError: not a list.
@@ -73,89 +131,139 @@ def read_result(results: Sequence[Any]) -> tuple[list[LabeledObject], list[Dropp
     if not isinstance(results, list | tuple):
         raise InputError("The annotation's result is not a list: export it again.")
     items = [item for item in results if isinstance(item, Mapping)]
-    dropped = [Dropped("", "", "An item is not an object: export it again.")] * (len(results) - len(items))
-    names = _labels_beside(items)
-    drawn: list[LabeledObject] = []
-    for item in filter(_marks_something, items):
-        try:
-            drawn.append(_object(item, names))
-        except InputError as error:
-            dropped.append(Dropped(text(item.get("id")), text(item.get("type")), str(error)))
-    dropped += _stray_labels(items)
-    return _joined(_merged(drawn)), dropped
+    notes = [Note("", "", "An item is not an object: export it again.")] * (len(results) - len(items))
+    kinds = [_shape(item) for item in items]
+    beside = _labels_beside(items)
+    points = [item for item, kind in zip(items, kinds, strict=True) if kind == POINT]
+    drawn = [item for item, kind in zip(items, kinds, strict=True) if kind not in (None, POINT)]
+    others = [i for i, kind in zip(items, kinds, strict=True) if kind is None and i.get("type") != "labels"]
+    objects = _apart(_objects(drawn, beside, notes), notes)
+    found = Reading(_whole(objects), list(_points(points, beside, notes)), others, notes)
+    notes += _stray_labels(items, kinds)
+    return found
 
 
-def _marks_something(item: Mapping[str, Any]) -> bool:
+def id_of(item: Item) -> str:
+    """A region's id, or an empty text."""
+    name = item.get("id")
+    return str(name) if isinstance(name, str | int) else ""
+
+
+def _shape(item: Item) -> str | None:
     kind = item.get("type")
-    return isinstance(kind, str) and shape_of(kind) is not None
+    return shape_of(kind) if isinstance(kind, str) else None
 
 
-def _object(item: Mapping[str, Any], names: Mapping[_Key, tuple[str, ...]]) -> LabeledObject:
-    key = _key(item)
-    labels = region_labels(item) if item["type"].endswith("labels") else names.get(key, ())
-    score, origin = item.get("score"), item.get("origin")
-    return LabeledObject(
-        id=key[0],
-        region_ids=(key[0],),
-        labels=labels,
-        rle=encode(region_to_mask(item)),
-        type=item["type"],
-        to_name=key[1],
-        item_index=key[2],
-        score=float(score) if isinstance(score, int | float) and 0 <= score <= 1 else None,
-        origin=origin if isinstance(origin, str) else None,
-    )
+def _objects(drawn: Sequence[Item], beside: Mapping[Key, tuple[str, ...]], notes: list[Note]) -> Iterator[LabeledObject]:
+    for item, area in zip(drawn, regions_to_areas(drawn), strict=True):
+        if area.shape is None:
+            notes.append(Note(id_of(item), item["type"], sentence(item, area.note)))
+            continue
+        if area.note:
+            reason = f"{named(item)} was mended, because {area.note}: look at it in Label Studio."
+            notes.append(Note(id_of(item), item["type"], reason, "mended"))
+        key, score, origin = _key(item), item.get("score"), item.get("origin")
+        yield LabeledObject(
+            id=key[0],
+            region_ids=(key[0],),
+            labels=_labels(item, key, beside),
+            shape=area.shape,
+            type=item["type"],
+            to_name=key[1],
+            item_index=key[2],
+            score=float(score) if isinstance(score, int | float) and 0 <= score <= 1 else None,
+            origin=origin if isinstance(origin, str) else None,
+            item=item,
+        )
 
 
-def _key(item: Mapping[str, Any]) -> _Key:
-    page = item.get("item_index")
-    return text(item.get("id")), text(item.get("to_name")), page if isinstance(page, int) else None
+def _points(items: Sequence[Item], beside: Mapping[Key, tuple[str, ...]], notes: list[Note]) -> Iterator[LabeledPoint]:
+    for item in items:
+        size, key = region_size(item), _key(item)
+        try:
+            if not fits_type(item):
+                raise ShapeError("what it holds does not fit its type")
+            if size is None:
+                raise ShapeError("its original_width and original_height are not a picture's size")
+            x, y = number(item["value"], "x") * size[1] / 100, number(item["value"], "y") * size[0] / 100
+        except ShapeError as error:
+            notes.append(Note(key[0], item["type"], sentence(item, str(error))))
+            continue
+        yield LabeledPoint(key[0], _labels(item, key, beside), x, y, size, key[1], key[2], item)
 
 
-def _labels_beside(items: Sequence[Mapping[str, Any]]) -> dict[_Key, tuple[str, ...]]:
+def _labels(item: Item, key: Key, beside: Mapping[Key, tuple[str, ...]]) -> tuple[str, ...]:
+    return region_labels(item) if item["type"].endswith("labels") else beside.get(key, ())
+
+
+def _key(item: Item) -> Key:
+    page, name = item.get("item_index"), item.get("to_name")
+    page = page if isinstance(page, int) and not isinstance(page, bool) and page >= 0 else None
+    return id_of(item), name if isinstance(name, str) else "", page
+
+
+def _labels_beside(items: Sequence[Item]) -> dict[Key, tuple[str, ...]]:
     """What the `<Labels>` items say, per region."""
-    names: dict[_Key, tuple[str, ...]] = {}
+    names: dict[Key, tuple[str, ...]] = {}
     for item in items:
         if item.get("type") == "labels":
             names[_key(item)] = names.get(_key(item), ()) + region_labels(item)
     return names
 
 
-def _stray_labels(items: Sequence[Mapping[str, Any]]) -> Iterator[Dropped]:
+def _stray_labels(items: Sequence[Item], kinds: Sequence[str | None]) -> Iterator[Note]:
     """`labels` on pictures that name no region: the editor leaves them when a suggestion is accepted."""
-    bare = {_key(i) for i in items if _marks_something(i) and not str(i.get("type")).endswith("labels")}
+    bare = {_key(i) for i, kind in zip(items, kinds, strict=True) if kind and not i["type"].endswith("labels")}
     for item in items:
-        value = item.get("value")
-        on_picture = "original_width" in item or (isinstance(value, Mapping) and "points" in value)
-        if item.get("type") == "labels" and on_picture and _key(item) not in bare:
-            name = text(item.get("id"))
-            reason = f"The labels of region {name!r} belong to no shape of their own: they can be ignored."
-            yield Dropped(name, "labels", reason)
+        if item.get("type") == "labels" and on_picture(item) and _key(item) not in bare:
+            name = id_of(item)
+            reason = f"The labels of region {text(name)!r} belong to no shape of their own: they can be ignored."
+            yield Note(name, "labels", reason)
 
 
-def _merged(drawn: Sequence[LabeledObject]) -> list[LabeledObject]:
-    """One object per region: two control tags may both have labelled it."""
-    found: dict[tuple[object, ...], LabeledObject] = {}
-    for n, one in enumerate(drawn):
-        key = (one.id or n, one.to_name, one.item_index)
+def on_picture(item: Item) -> bool:
+    """Whether a `labels` item lies on a picture; others are of texts, sounds and videos."""
+    value = item.get("value")
+    return "original_width" in item or (isinstance(value, Mapping) and "points" in value)
+
+
+def _apart(drawn: Iterator[LabeledObject], notes: list[Note]) -> list[LabeledObject]:
+    """One object per region, which two control tags may both have labelled; two shapes get two ids."""
+    found: dict[Key | tuple[int], LabeledObject] = {}
+    for one in drawn:
+        key: Key | tuple[int] = (one.id, one.to_name, one.item_index) if one.id else (len(found),)
         first = found.setdefault(key, one)
-        found[key] = replace(first, labels=tuple(dict.fromkeys(first.labels + one.labels)))
+        if first is one:
+            continue
+        if _same(first.shape, one.shape):
+            found[key] = replace(first, labels=tuple(dict.fromkeys(first.labels + one.labels)))
+            continue
+        count = next(n for n in range(2, len(found) + 3) if (f"{one.id}#{n}", *key[1:]) not in found)
+        name = f"{one.id}#{count}"
+        reason = f"{named(one.item)} has the id of another region, and is called {name!r} here: both were kept."
+        notes.append(Note(one.id, one.type, reason, "kept"))
+        found[name, one.to_name, one.item_index] = replace(one, id=name, region_ids=(name,))
     return list(found.values())
 
 
-def _joined(drawn: Sequence[LabeledObject]) -> list[LabeledObject]:
+def _same(first: Shape, second: Shape) -> bool:
+    """Whether two regions of one id are one region with two labels, or two."""
+    if isinstance(first, Polygons) and isinstance(second, Polygons):
+        rings = list(zip(first.rings, second.rings, strict=False))
+        return len(first.rings) == len(second.rings) and all(np.array_equal(a, b) for a, b in rings)
+    return bool(first == second)
+
+
+def _whole(drawn: Sequence[LabeledObject]) -> list[LabeledObject]:
     """Parts of one object back into one, in the place of its first part."""
     found: dict[tuple[object, ...], list[LabeledObject]] = {}
     for n, one in enumerate(drawn):
         whole = object_of(one.id)
-        key = (whole, one.labels, one.to_name, one.item_index, *one.rle["size"]) if whole else (n,)
+        key = (whole, one.labels, one.to_name, one.item_index, *size_of(one.shape)) if whole else (n,)
         found.setdefault(key, []).append(one)
-    return [parts[0] if len(parts) == 1 else _union(parts) for parts in found.values()]
+    return [parts[0] if len(parts) == 1 else _joined(parts) for parts in found.values()]
 
 
-def _union(parts: Sequence[LabeledObject]) -> LabeledObject:
-    mask = parts[0].mask
-    for part in parts[1:]:
-        mask = mask | part.mask
+def _joined(parts: Sequence[LabeledObject]) -> LabeledObject:
     ids = tuple(part.id for part in parts)
-    return replace(parts[0], id=object_of(ids[0]), region_ids=ids, rle=encode(mask))
+    return replace(parts[0], id=object_of(ids[0]), region_ids=ids, shape=joined([p.shape for p in parts]))

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import shapely
-from shapely.geometry import Polygon
 
-from labeler_backend.masks.polygons import bridge_holes, mask_to_polygons, polygons_to_mask
+from labeler_backend.masks.polygons import bridge_holes, mask_to_polygons
 from labeler_backend.masks.rle import BoolMask
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,6 +28,7 @@ _DECIMALS = 5  # of percent: 0.001 pixels of a picture 10,000 pixels wide
 _FAR = 10_000.0  # percent; the editor keeps regions in the frame, so that more is damage
 _ELLIPSE_POINTS = 256
 _BEZIER_POINTS = 24
+_NUMBERS = {int, float}
 _STRAIGHT = 0.3  # where KonvaVector puts the control point that a curve's straight end lacks
 
 
@@ -60,7 +60,16 @@ def polygon_outline(value: Mapping[str, Any], size: tuple[int, int]) -> FloatArr
     """
     if value.get("closed") is False:
         raise ShapeError("its polygon was not closed")
-    return _pixels([_pair(point) for point in _items(value, "points")], size)
+    points = _items(value, "points")
+    try:
+        flat = list(chain.from_iterable(points))
+        if {2} >= set(map(len, points)) and _NUMBERS >= set(map(type, flat)):
+            outline = np.array(flat, np.float64).reshape(-1, 2)
+            if (np.abs(outline) <= _FAR).all():  # nor is NaN
+                return _pixels(outline, size)
+    except (TypeError, OverflowError):
+        pass
+    return _pixels([_pair(point) for point in points], size)  # says which of them is none
 
 
 def rectangle_outline(value: Mapping[str, Any], size: tuple[int, int]) -> FloatArray:
@@ -102,28 +111,6 @@ def vector_outline(value: Mapping[str, Any], size: tuple[int, int]) -> FloatArra
         raise ShapeError("its vertices are not objects")
     ends = zip(vertices, vertices[1:] + vertices[:1], strict=True)
     return _pixels([point for start, end in ends for point in _curve(start, end)], size)
-
-
-def fill(outline: FloatArray, size: tuple[int, int]) -> BoolMask:
-    """(N, 2) ring in pixels → (H, W) bool, cut off at the frame.
-
-    Filled as the editor fills it: where a ring crosses itself, all it winds around is inside (nonzero rule);
-    a bridge to a hole, walked both ways, encloses nothing.
-
-    Raises:
-        ShapeError: fewer than three points, or they enclose nothing.
-    """
-    if len(outline) < 3:
-        raise ShapeError(f"its outline has {len(outline)} points, and an area needs 3")
-    polygon = Polygon(outline)
-    parts = [polygon]
-    if not polygon.is_valid:
-        try:
-            mended = shapely.make_valid(polygon, method="structure", keep_collapsed=False)
-        except shapely.errors.GEOSException as error:
-            raise ShapeError("its outline crosses itself beyond repair") from error
-        parts = [part for part in shapely.get_parts(mended) if isinstance(part, Polygon)]
-    return polygons_to_mask([part for part in parts if part.area > 0], size)
 
 
 def polygon_values(mask: BoolMask, max_points: int) -> list[dict[str, Any]]:

@@ -1,0 +1,323 @@
+"""Records to tasks with predictions, as Label Studio imports them, and a labelling config they fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from labeler_backend.errors import LabelerError
+from labeler_backend.masks.polygons import HARD_MAX_POINTS
+from labeler_backend.masks.shape import Polygons, Shape, to_mask
+from labeler_backend.records import Instance, Problem, Record, Tell, VideoRecord
+from labeler_backend.studio.identity import object_of, part_id
+from labeler_backend.studio.labeling import color_of
+from labeler_backend.studio.regions import Place, mask_to_regions
+
+if TYPE_CHECKING:  # the exporters are built on this package, not this on them
+    from exporters.categories import Categories
+    from exporters.writer import Options
+
+Kind = Literal["auto", "polygon", "brush", "box", "bitmask"]
+
+_TAGS = {
+    "polygon": "PolygonLabels",
+    "brush": "BrushLabels",
+    "box": "RectangleLabels",
+    "bitmask": "BitmaskLabels",
+    "keypoint": "KeyPointLabels",
+}
+_IMAGE = "image"
+_DECIMALS = 5  # of percent
+_POINT_WIDTH = 0.5  # percent: how large the editor draws a key point
+_NOT_IN_XML = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+_UNNAMED = "object"
+
+_Region = dict[str, Any]
+
+
+class TasksDataset:
+    """Records → `tasks.json` (or `tasks-<split>.json` per split) and `config.xml`, both to be imported.
+
+    Every image is a task with one prediction. Ids of regions stay, or follow from the image's id, so that the
+    same data come out with the same ids. Track and `iscrowd` go into the region's `meta` as texts, which our
+    own reader turns back.
+
+    Args:
+        folder: where to.
+        categories: classes, which become the config's labels.
+        options: `segmentation` has no effect: `kind` says it.
+        tell: of what cannot be taken as it is.
+        kind: what the regions are; `auto`: polygons with their exact corners where they are polygons, each ring
+            a region; brush for masks.
+        image_prefix: what makes an address of a file's name, such as `/data/local-files/?d=photos/`; the name
+            is quoted behind it. Without one the task has the address that the record knows, or the bare name.
+        model_version: of the predictions.
+
+    Raises:
+        LabelerError: an unknown kind.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        categories: Categories,
+        options: Options,
+        tell: Tell,
+        *,
+        kind: Kind = "auto",
+        image_prefix: str = "",
+        model_version: str = "imported",
+    ) -> None:
+        if kind not in get_args(Kind):
+            raise LabelerError(f"{kind!r} is no kind of region: take one of {', '.join(get_args(Kind))}.")
+        self._folder = folder
+        self._categories = categories
+        self._tell = tell
+        self._kind = kind
+        self._prefix = image_prefix
+        self._version = model_version
+        self._open = ExitStack()
+        self._files = {split: self._start(split) for split in options.splits or (None,)}
+        self._tasks = dict.fromkeys(self._files, 0)
+        self._instances = 0
+        self._labels: dict[str, dict[str, None]] = {}  # by kind, in the order in which they are met
+        self._renamed: dict[str, str] = {}
+
+    def add(self, record: Record | VideoRecord, split: str | None) -> None:
+        """Takes one image; a video is left out."""
+        if isinstance(record, VideoRecord):
+            return self._say(record, "A video has no task of this kind: import its frames as images.")
+        regions = self._regions(record)
+        scores = [region["score"] for region in regions if "score" in region]
+        prediction = {
+            "model_version": self._version,
+            **({"score": max(scores)} if scores else {}),
+            "result": regions,
+        }
+        task = {"data": self._data(record), "predictions": [prediction] if regions else []}
+        text = json.dumps(task, ensure_ascii=False, allow_nan=False)
+        file = self._files[split]
+        file.write((b",\n" if self._tasks[split] else b"[\n") + text.encode("utf-8", "replace"))
+        self._tasks[split] += 1
+
+    def picture_path(self, record: Record | VideoRecord, split: str | None) -> Path | None:
+        """Under `images/`, by its own name: a folder to be served or uploaded."""
+        return None if isinstance(record, VideoRecord) else Path("images", record.file_name)
+
+    def finish(self) -> dict[str, int]:
+        """Completes the tasks and writes the config."""
+        for split, file in self._files.items():
+            file.write(b"\n]\n" if self._tasks[split] else b"[]\n")
+        self._open.close()
+        (self._folder / "config.xml").write_text(self._config(), "utf-8", newline="\n")
+        return {
+            "images": sum(self._tasks.values()),
+            "instances": self._instances,
+            "categories": len(self._categories.names),
+        }
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        self._open.close()
+
+    def _start(self, split: str | None) -> BinaryIO:
+        name = f"tasks-{split}.json" if split else "tasks.json"
+        return self._open.enter_context((self._folder / name).open("wb"))
+
+    def _data(self, record: Record) -> dict[str, Any]:
+        if self._prefix:
+            address = self._prefix + quote(record.file_name)
+        else:
+            address = record.uri or record.file_name
+        frame = {"video": record.video, "frame": record.frame} if record.video is not None else {}
+        return {_IMAGE: address, **frame}
+
+    def _regions(self, record: Record) -> list[_Region]:
+        """All regions of an image's objects, their key points after each."""
+        regions: list[_Region] = []
+        taken: set[str] = set()
+        many = 0
+        for number, instance in enumerate(record.instances):
+            found = self._object(record, instance, number, taken)
+            if not found:
+                self._say(
+                    record, "A region covers no pixel: draw it larger, or delete it.", instance=instance
+                )
+                continue
+            self._instances += 1
+            many += any(len(one["value"].get("points", ())) > HARD_MAX_POINTS for one in found)
+            regions += found
+        if many:
+            reason = (
+                f"{many} polygons of {record.file_name} have more than {HARD_MAX_POINTS} points, with which Label "
+                "Studio's editor hangs: import them with --kind brush."
+            )
+            self._say(record, reason, "kept")
+        return regions
+
+    def _object(self, record: Record, instance: Instance, number: int, taken: set[str]) -> list[_Region]:
+        """The regions of one object; none where nothing is left of it."""
+        kind = self._kind
+        if kind == "auto":
+            kind = "polygon" if isinstance(instance.shape, Polygons) else "brush"
+        parts = len(instance.shape.rings) if kind == "polygon" and isinstance(instance.shape, Polygons) else 1
+        name = _object_id(record, instance, number, taken, whole=parts == 1)
+        labels = [self._label(label) for label in _labels_of(instance)]
+        regions = _drawn(instance.shape, kind, name, labels)
+        for label in labels:
+            self._categories.id_of(label)
+            self._labels.setdefault(kind, {})[label] = None
+        texts = _texts(instance)
+        for region in regions:
+            taken.add(region["id"])
+            region.pop("score", None)
+            if instance.score is not None:
+                region["score"] = instance.score
+            if texts:
+                region["meta"] = {"text": texts}
+        return regions + (self._points(instance, regions[0]) if regions else [])
+
+    def _points(self, instance: Instance, parent: _Region) -> list[_Region]:
+        """Its key points, as regions of their own that belong to it."""
+        points = []
+        for number, point in enumerate(instance.keypoints):
+            label = self._label(point.label)
+            self._labels.setdefault("keypoint", {})[label] = None
+            size = parent["original_height"], parent["original_width"]
+            x, y = _percent(np.array([[point.x, point.y]]), size)[0]
+            value = {"x": x, "y": y, "width": _POINT_WIDTH, "keypointlabels": [label]}
+            name = f"{parent['id']}-k{number}"
+            same = {
+                key: parent[key] for key in ("to_name", "original_width", "original_height", "image_rotation")
+            }
+            points.append({"id": name, "type": "keypointlabels", "from_name": "keypoint", "parentID": parent["id"],
+                           **same, "value": value})  # fmt: skip
+        return points
+
+    def _label(self, label: str) -> str:
+        """A label as a config can hold it."""
+        if label not in self._renamed:
+            plain = _NOT_IN_XML.sub("", label).strip().lstrip("$").strip() or _UNNAMED
+            self._renamed[label] = plain
+            if plain != label:
+                reason = f"The label {label!r} cannot stand in a labelling config: it became {plain!r}."
+                self._tell(Problem(reason, "mended"))
+        return self._renamed[label]
+
+    def _config(self) -> str:
+        """A config with a tag for each kind of region there is, all with all classes."""
+        kinds = [kind for kind in _TAGS if kind in self._labels]
+        if not set(kinds) - {"keypoint"}:
+            kinds.append("polygon" if self._kind == "auto" else self._kind)
+        classes = list(dict.fromkeys(self._label(name) for name in self._categories.names)) or [_UNNAMED]
+        smooth = ' smoothing="false"' if "bitmask" in kinds else ""
+        lines = [f'  <Image name="{_IMAGE}" value="${_IMAGE}" zoom="true"{smooth}/>']
+        for kind in kinds:
+            lines += _control(kind, list(self._labels["keypoint"]) if kind == "keypoint" else classes)
+        return "\n".join(["<View>", *lines, "</View>", ""])
+
+    def _say(
+        self,
+        record: Record | VideoRecord,
+        reason: str,
+        done: Literal["left out", "mended", "kept"] = "left out",
+        instance: Instance | None = None,
+    ) -> None:
+        annotation = instance.annotation_id if instance else None
+        region = instance.region_id or None if instance else None
+        self._tell(Problem(reason, done, record.task_id, annotation, region, record.file_name))
+
+
+def _object_id(record: Record, instance: Instance, number: int, taken: set[str], whole: bool) -> str:
+    """The region's own id where it may keep it, else one made of the image's id and its place.
+
+    An object in several regions needs an id of the kind by which its parts find together again.
+    """
+    own = instance.region_id
+    if own and own not in taken and (whole or object_of(own) == own):
+        return own
+    about = f"{record.id}|{own or number}|{number if own in taken else ''}"
+    return "el" + hashlib.blake2b(about.encode("utf-8", "replace"), digest_size=6).hexdigest()
+
+
+def _drawn(shape: Shape, kind: str, name: str, labels: Sequence[str]) -> list[_Region]:
+    """Regions of one kind; polygons and boxes with the very corners they have."""
+    tag = _TAGS[kind].lower()
+    if kind == "polygon" and isinstance(shape, Polygons):
+        values = [{"points": _percent(ring, shape.size), "closed": True} for ring in shape.rings]
+    elif kind == "box":
+        values = _box_values(shape)
+    else:
+        place = Place(kind, _IMAGE)
+        return mask_to_regions(to_mask(shape), tag, place, object_id=name, labels=labels, score=0)
+    height, width = shape.size if isinstance(shape, Polygons) else shape["size"]
+    return [
+        {
+            "id": part_id(name, part),
+            "type": tag,
+            "from_name": kind,
+            "to_name": _IMAGE,
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            "value": {**value, tag: list(labels)},
+        }
+        for part, value in enumerate(values)
+    ]
+
+
+def _box_values(shape: Shape) -> list[dict[str, Any]]:
+    if isinstance(shape, Polygons):
+        points = np.concatenate(shape.rings)
+        start, end = points.min(axis=0), points.max(axis=0)
+        size = shape.size
+    else:
+        x, y, w, h = coco_mask.toBbox(shape).tolist()
+        start, end = np.array([x, y]), np.array([x + w, y + h])
+        size = (shape["size"][0], shape["size"][1])
+    (left, top), (width, height) = _percent(np.array([start, end - start]), size)
+    return (
+        [{"x": left, "y": top, "width": width, "height": height, "rotation": 0}] if width and height else []
+    )
+
+
+def _percent(pixels: npt.NDArray[np.float64], size: tuple[int, int]) -> list[list[float]]:
+    """(N, 2) in pixels → the same in percent of an (H, W) image."""
+    found: list[list[float]] = np.round(pixels * (100 / size[1], 100 / size[0]), _DECIMALS).tolist()
+    return found
+
+
+def _labels_of(instance: Instance) -> list[str]:
+    """All its labels, the one it is exported with first."""
+    several = instance.attributes.get("labels")
+    more = [one for one in several if isinstance(one, str)] if isinstance(several, list | tuple) else []
+    return list(dict.fromkeys([instance.label or _UNNAMED, *more]))
+
+
+def _texts(instance: Instance) -> list[str]:
+    """What goes into a region's `meta`."""
+    text = instance.attributes.get("text")
+    lines = text.splitlines() if isinstance(text, str) else []
+    track = [f"track: {instance.track_id}"] if instance.track_id is not None else []
+    return [*lines, *track, *(["iscrowd"] if instance.crowd else [])]
+
+
+def _control(kind: str, labels: Sequence[str]) -> list[str]:
+    tag = _TAGS[kind]
+    options = [
+        f"    <Label value={quoteattr(label)} background={quoteattr(color_of(number))}/>"
+        for number, label in enumerate(labels)
+    ]
+    # smart is true by default and would add a tool that does nothing
+    return [f'  <{tag} name="{kind}" toName="{_IMAGE}" smart="false">', *options, f"  </{tag}>"]
