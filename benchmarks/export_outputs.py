@@ -51,7 +51,7 @@ def coco_area(annotation: dict[str, Any], size: tuple[int, int]) -> BoolMask:
         rle = segmentation
         if isinstance(rle["counts"], list):
             rle = coco_mask.frPyObjects(rle, *rle["size"])
-        area: BoolMask = coco_mask.decode(rle).astype(bool)
+        area: BoolMask = np.asarray(coco_mask.decode(rle), bool)
         return area if area.shape == size else np.zeros(size, bool)
     polygons = [ring for ring in segmentation or [] if len(ring) >= 6]
     if not polygons and annotation.get("bbox"):
@@ -60,8 +60,7 @@ def coco_area(annotation: dict[str, Any], size: tuple[int, int]) -> BoolMask:
     if not polygons:
         return np.zeros(size, bool)
     rle = coco_mask.merge(coco_mask.frPyObjects([list(map(float, p)) for p in polygons], height, width))
-    area = coco_mask.decode(rle).astype(bool)
-    return area
+    return np.asarray(coco_mask.decode(rle), bool)
 
 
 def read_yolo_folder(folder: Path, truth: Sequence[TrueImage]) -> Output:
