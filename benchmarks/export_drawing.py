@@ -181,7 +181,9 @@ def _ellipse(kind: str, mask: BoolMask) -> Drawn:
 def _centres(mask: BoolMask) -> tuple[Points, Points]:
     """x (1, W) and y (H, 1) of the pixels' centres."""
     height, width = mask.shape
-    return np.arange(0.5, width)[None], np.arange(0.5, height)[:, None]
+    x: Points = np.arange(width, dtype=np.float64)[None] + 0.5
+    y: Points = np.arange(height, dtype=np.float64)[:, None] + 0.5
+    return x, y
 
 
 def _size(mask: BoolMask) -> tuple[int, int]:

@@ -79,7 +79,7 @@ def _yolo_file(path: Path, classes: Sequence[str], truth: Sequence[TrueImage]) -
     image = which(truth, path.name)
     for line in path.read_text(encoding="utf-8").splitlines():
         number, *values = line.split()
-        area = np.zeros((0, 0), bool)
+        area: BoolMask = np.zeros((0, 0), bool)
         if image is not None:
             height, width = image.size
             points = np.array(values, float)
