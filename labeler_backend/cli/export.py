@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -32,66 +31,25 @@ COCO as predictions for Label Studio:
 
 What could not be taken as it is stands in export_report.json, by task and region, with what was done.
 
-Exit code: 0 done, 1 done but something was reported and --strict asked for it, 2 bad input, 130 stopped by Ctrl-C;
-but for 0 and 1 nothing is left behind.
+Exit code: 0 done, 1 done, but something was reported and --strict was given, 2 bad input, 130 stopped by
+Ctrl-C. After 2 and 130 nothing is left behind.
 """
 LABELS, PICTURES = "Which labels count", "Pictures"
 
 
-class Format(str, Enum):
-    """What comes out."""
-
-    coco = "coco"
-    masks = "masks"
-    yolo = "yolo"
-    youtube_vis = "youtube-vis"
-    mot = "mot"
-    davis = "davis"
-    label_studio = "label-studio"
-
-
-class Annotations(str, Enum):
-    """Which one, where a task has several."""
-
-    ground_truth = "ground-truth"
-    latest = "latest"
-    per_annotator = "per-annotator"
-    consensus = "consensus"
-
-
-class Predictions(str, Enum):
-    """Whether predictions are exported."""
-
-    never = "never"
-    missing = "missing"
-    only = "only"
-
-
-class Keypoints(str, Enum):
-    """Which points belong to an object."""
-
-    linked = "linked"
-    inside = "inside"
-
-
-class Segmentation(str, Enum):
-    """How COCO holds areas."""
-
-    auto = "auto"
-    polygons = "polygons"
-    rle = "rle"
-
-
-class Media(str, Enum):
-    """What becomes of the pictures."""
-
-    copy = "copy"
-    link = "link"
-    reference = "reference"
+Format = Literal["coco", "masks", "yolo", "youtube-vis", "mot", "davis", "label-studio"]
+Annotations = Literal["ground-truth", "latest", "per-annotator", "consensus"]
+Predictions = Literal["never", "missing", "only"]
+Keypoints = Literal["linked", "inside"]
+Segmentation = Literal["auto", "polygons", "rle"]
+Media = Literal["copy", "link", "reference"]
+Regions = Literal["auto", "polygon", "brush", "bitmask", "box"]
 
 
 def export(
-    out: Annotated[Path, typer.Option(help="Folder to write; made whole or not at all.", rich_help_panel=OUTPUT)],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write; made whole or not at all.", rich_help_panel=OUTPUT)
+    ],
     source: Annotated[
         Path | None,
         typer.Argument(help="A JSON export of Label Studio, or a COCO file. Without it: a live project."),
@@ -99,18 +57,18 @@ def export(
     url: UrlOption = None,
     token: TokenOption = None,
     ls_project: ProjectOption = None,
-    format: Annotated[Format, typer.Option(help="What to write.", rich_help_panel=OUTPUT)] = Format.coco,
+    to: Annotated[Format, typer.Option("--format", help="What to write.", rich_help_panel=OUTPUT)] = "coco",
     segmentation: Annotated[
         Segmentation,
         typer.Option(
-            help="In COCO: polygons where they were drawn and RLE where they were painted, or all of one kind.",
+            help="In COCO: polygons where drawn and RLE where painted, or all of one kind.",
             rich_help_panel=OUTPUT,
         ),
-    ] = Segmentation.auto,
+    ] = "auto",
     categories: Annotated[
         Path | None,
         typer.Option(
-            help="A file that keeps category ids, {\"car\": 1, …}; made, or new labels added. "
+            help='A file that keeps category ids, {"car": 1, …}; made, or new labels added. '
             "[default: categories.json of the folder that is replaced]",
             rich_help_panel=OUTPUT,
         ),
@@ -125,7 +83,7 @@ def export(
     split_by: Annotated[
         str | None,
         typer.Option(
-            help="A key of the tasks' data: tasks with one value of it stay together. [default: each on its own]",
+            help="A key of the tasks' data: tasks with the same value stay together.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -139,15 +97,14 @@ def export(
             "annotator; or what most of them agree on.",
             rich_help_panel=LABELS,
         ),
-    ] = Annotations.ground_truth,
+    ] = "ground-truth",
     predictions: Annotated[
         Predictions,
-        typer.Option(
-            help="Never, for tasks without annotations, or nothing else.", rich_help_panel=LABELS
-        ),
-    ] = Predictions.never,
+        typer.Option(help="Never, for tasks without annotations, or nothing else.", rich_help_panel=LABELS),
+    ] = "never",
     include_skipped: Annotated[
-        bool, typer.Option("--include-skipped", help="Annotations of skipped tasks too.", rich_help_panel=LABELS)
+        bool,
+        typer.Option("--include-skipped", help="Annotations of skipped tasks too.", rich_help_panel=LABELS),
     ] = False,
     unlabeled: Annotated[
         bool,
@@ -162,7 +119,7 @@ def export(
             help="Points that were linked to an object, or also those that lie inside one.",
             rich_help_panel=LABELS,
         ),
-    ] = Keypoints.linked,
+    ] = "linked",
     merge_touching: Annotated[
         bool,
         typer.Option(
@@ -186,7 +143,7 @@ def export(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with the pictures, matched by name. [default: from Label Studio, where they are needed]",
+            help="Folder with the pictures, matched by name. [default: Label Studio, where needed]",
             rich_help_panel=PICTURES,
         ),
     ] = None,
@@ -199,10 +156,8 @@ def export(
         ),
     ] = None,
     kind: Annotated[
-        str,
-        typer.Option(
-            help="With --format label-studio: auto, polygon, brush, bitmask or box.", rich_help_panel=OUTPUT
-        ),
+        Regions,
+        typer.Option(help="With --format label-studio: what the regions are.", rich_help_panel=OUTPUT),
     ] = "auto",
     image_prefix: Annotated[
         str,
@@ -218,34 +173,40 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Export corrected labels: COCO, masks, YOLO, YouTube-VIS, MOT, DAVIS."""
+    from exporters.dataset import Edits
     from exporters.report import Report
+    from exporters.splits import Split
+    from exporters.writer import Options
     from labeler_backend.cli import exporting
+    from labeler_backend.studio.export_json import Policy
 
+    parts = Split.parse(split) if split is not None else None
     request = exporting.Request(
         source=source,
-        out=out,
-        format=format.value,
-        segmentation=segmentation.value,
-        categories=categories,
-        split=split,
-        split_by=split_by,
-        overwrite=overwrite,
-        annotations=annotations.value,
-        predictions=predictions.value,
-        skipped=include_skipped,
-        unlabeled=unlabeled,
-        crowd_label=crowd_label,
-        keypoints=keypoints.value,
-        merge_touching=merge_touching,
-        split_blobs=split_blobs,
-        config=config,
-        images=images,
-        media=media.value if media else None,
-        kind=kind,
-        image_prefix=image_prefix,
         url=url,
         token=token,
         ls_project=ls_project,
+        out=out,
+        overwrite=overwrite,
+        format=to,
+        categories=categories,
+        policy=Policy(
+            annotations=annotations,
+            skipped=include_skipped,
+            predictions=predictions,
+            unlabeled=unlabeled,
+            crowd_label=crowd_label,
+            keypoints=keypoints,
+            group_by=split_by,
+        ),
+        edits=Edits(merge_touching, split_blobs),
+        options=Options(segmentation, parts.names if parts else ()),
+        split=parts,
+        config=config,
+        images=images,
+        media=media,
+        kind=kind,
+        image_prefix=image_prefix,
     )
     with Report() as report:
         done = exporting.run(request, report, quiet=as_json)

@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 from exporters.categories import Categories
 from exporters.coco import CocoDataset
-from exporters.dataset import Edits, Item, Pictures, write_dataset
+from exporters.dataset import Edits, Item, Pictures, Summary, write_dataset
+from exporters.davis import DavisDataset
 from exporters.folder import building
 from exporters.from_coco import is_coco, read_coco
 from exporters.masks import MaskDataset
+from exporters.mot import MotDataset
 from exporters.pictures import Found, PictureFolder
 from exporters.report import REPORT, Report
 from exporters.splits import Split
-from exporters.video import DavisDataset, MotDataset, YoutubeVisDataset
 from exporters.writer import Options, Writer
 from exporters.yolo import YoloDataset
+from exporters.youtube_vis import YoutubeVisDataset
 from labeler_backend import __version__
 from labeler_backend.cli import loading
+from labeler_backend.cli.options import required
 from labeler_backend.cli.progress import counter
 from labeler_backend.errors import InputError, LabelerError
-from labeler_backend.records import Record
-from labeler_backend.studio.client import Studio
+from labeler_backend.records import Record, Tell
+from labeler_backend.settings import load_server_settings
+from labeler_backend.studio.client import Studio, base_url
+from labeler_backend.studio.download import download, studio_tasks
 from labeler_backend.studio.export_json import Policy, records, tasks_in
 from labeler_backend.studio.media.types import Access
+from labeler_backend.studio.names import file_name
 from labeler_backend.studio.tags import Tags, read_tags
 from labeler_backend.studio.tasks_json import TasksDataset
-
-if TYPE_CHECKING:
-    from labeler_backend.studio.media.store import MediaStore
-    from labeler_backend.video.info import VideoInfo
+from labeler_backend.video.info import VideoInfo, read_info
 
 CATEGORIES = "categories.json"
-
-
+_WRITERS: dict[str, Callable[..., Writer]] = {
+    "coco": CocoDataset,
+    "masks": MaskDataset,
+    "yolo": YoloDataset,
+    "youtube-vis": YoutubeVisDataset,
+    "mot": MotDataset,
+    "davis": DavisDataset,
+    "label-studio": TasksDataset,
+}
 Media = Literal["copy", "link", "reference"]
+Find = Callable[[Item], Found | None]
 _WITH_PICTURES = {"yolo"}  # formats that no trainer reads without the pictures beside the labels
 
 
@@ -119,7 +130,7 @@ class _Source:
     items: Iterable[Item]
     total: int | None
     labels: tuple[str, ...]
-    find: Callable[[Item], Found | None] | None
+    find: Find | None
 
 
 def run(request: Request, report: Report, quiet: bool) -> Done:
@@ -161,30 +172,107 @@ def _source(request: Request, stack: ExitStack, tell: Tell, quiet: bool) -> _Sou
     if request.source is None:
         return _live(request, stack, tell, quiet)
     if not request.source.is_file():
-        raise InputError(f"{request.source} is not a file: give a JSON export of Label Studio or a COCO file.")
+        raise InputError(f"{request.source} is no file: give a JSON export of Label Studio, or a COCO file.")
     if is_coco(request.source):
-        return _Source(str(request.source), read_coco(request.source, tell), None, (), _folder(request))
-    return _file(request, request.source, tell)
+        return _Source(str(request.source), read_coco(request.source, tell), None, (), _in_folder(request))
+    return _of_file(request, request.source, tell)
 
 
-def _file(request: Request, path: Path, tell: Tell) -> _Source:
+def _of_file(request: Request, path: Path, tell: Tell) -> _Source:
     """A JSON export; pictures come from --images, or from Label Studio where that is named."""
     tags = _tags(request.config)
-    find = _folder(request)
+    find = _in_folder(request)
     if find is None and request.url and request.token:
-        find = _fetching(Access(base_url(request.url), request.token))
-    items = records(tasks_in(path, tell), request.policy, tell, config=tags, video_info=_video_info(find))
+        find = _fetched(Access(base_url(request.url), request.token))
+    items = records(tasks_in(path, tell), request.policy, tell, config=tags, video_info=_measured(find))
     return _Source(str(path), items, None, _labels(tags), find)
 
 
 def _live(request: Request, stack: ExitStack, tell: Tell, quiet: bool) -> _Source:
     """A project, downloaded first."""
     studio = stack.enter_context(Studio(request.url, request.token))
-    project = required(request.ls_project, "--ls-project")
+    folder = load_server_settings().cache_dir / "exports"
     with counter("download", None, quiet) as progress:
-        download = stack.enter_context(downloaded(studio, project, progress))
-    tags = _tags(request.config) or read_tags(download.label_config)
-    find = _folder(request) or _fetching(Access(studio.url, studio.token))
-    items = records(download.tasks(), request.policy, tell, config=tags, video_info=_video_info(find))
-    name = f"{studio.url}/projects/{project}"
-    return _Source(name, items, download.count, _labels(tags), find)
+        project = stack.enter_context(
+            download(studio, required(request.ls_project, "--ls-project"), folder, progress)
+        )
+    tags = _tags(request.config) or read_tags(project.config)
+    find = _in_folder(request) or _fetched(Access(studio.url, studio.token))
+    items = records(studio_tasks(project), request.policy, tell, config=tags, video_info=_measured(find))
+    return _Source(f"{studio.url}/projects/{project.project}", items, project.tasks, _labels(tags), find)
+
+
+def _tags(config: Path | None) -> Tags | None:
+    if config is None:
+        return None
+    try:
+        return read_tags(config.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Labelling config {config} cannot be read ({error}): check --config.") from error
+
+
+def _labels(tags: Tags | None) -> tuple[str, ...]:
+    """Of all tags that mark something, in their order; those that a task's data holds are not known yet."""
+    if tags is None:
+        return ()
+    marking = (control for control in tags.controls if control.kind.endswith("labels"))
+    return tuple(
+        dict.fromkeys(name for control in marking for name in control.labels if not name.startswith("$"))
+    )
+
+
+def _in_folder(request: Request) -> Find | None:
+    return PictureFolder(request.images).find if request.images is not None else None
+
+
+def _fetched(access: Access) -> Find:
+    """Pictures of tasks, through the cache that the backend uses too."""
+    media = loading.load_media(load_server_settings())
+
+    def find(item: Item) -> Found | None:
+        if not item.uri:
+            return None
+        return Found(media.fetch(item.uri, access, item.task_id).path, item.file_name)
+
+    return find
+
+
+def _measured(find: Find | None) -> Callable[[str, int], VideoInfo | None]:
+    """What the video of a task is, by its address."""
+
+    def info(uri: str, task_id: int) -> VideoInfo | None:
+        name = file_name(uri, f"task-{task_id}")
+        found = find(Record(task_id, name, None, (), uri=uri, task_id=task_id)) if find else None
+        return read_info(found.path) if found else None
+
+    return info
+
+
+def _pictures(request: Request, source: _Source) -> Pictures | None:
+    if source.find is None:
+        if request.media in ("copy", "link"):
+            raise LabelerError(f"--media {request.media} needs the pictures: give --images DIR.")
+        return None
+    # The cache may drop what it holds: links would lead nowhere one day.
+    if request.media == "link" and request.images is None:
+        raise LabelerError("--media link needs pictures that stay: give --images DIR, or --media copy.")
+    how = request.media or ("copy" if request.format in _WITH_PICTURES else "reference")
+    return Pictures(source.find, how, every=request.images is not None)
+
+
+def _writer(request: Request, categories: Categories, report: Report, folder: Path) -> Writer:
+    kind = _WRITERS[request.format]
+    more = {"kind": request.kind, "image_prefix": request.image_prefix} if kind is TasksDataset else {}
+    return kind(folder, categories, request.options, report.tell, **more)
+
+
+def _about(request: Request, source: _Source, summary: Summary) -> dict[str, Any]:
+    """What the report says of the export as a whole."""
+    return {
+        "source": source.name,
+        "format": request.format,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "version": __version__,
+        "policy": asdict(request.policy) | asdict(request.edits),
+        "counts": dict(summary.counts),
+    }
