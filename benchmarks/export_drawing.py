@@ -107,7 +107,8 @@ def _vector(kind: str, mask: BoolMask) -> Drawn | None:
 
 
 def _brush(kind: str, mask: BoolMask) -> Drawn:
-    value = {"format": "rle", "rle": mask2rle(mask.astype(np.uint8) * 255)}
+    rle = mask2rle(mask.astype(np.uint8) * 255)  # type: ignore[no-untyped-call]
+    value = {"format": "rle", "rle": rle}
     return Drawn(kind, "brushlabels", value, mask)
 
 
@@ -180,7 +181,9 @@ def _ellipse(kind: str, mask: BoolMask) -> Drawn:
 def _centres(mask: BoolMask) -> tuple[Points, Points]:
     """x (1, W) and y (H, 1) of the pixels' centres."""
     height, width = mask.shape
-    return np.arange(width)[None] + 0.5, np.arange(height)[:, None] + 0.5
+    x: Points = np.arange(width, dtype=np.float64)[None] + 0.5
+    y: Points = np.arange(height, dtype=np.float64)[:, None] + 0.5
+    return x, y
 
 
 def _size(mask: BoolMask) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from label_studio_sdk.converter import Converter
+from label_studio_sdk.converter.converter import Converter
 
 from benchmarks.export_outputs import read_coco_folder, read_yolo_folder
 from benchmarks.export_project import Server, TrueImage
@@ -93,8 +93,14 @@ def unpack(name: str, data: bytes, folder: Path) -> None:
         archive.extractall(folder)
 
 
+def one_line(message: str, most: int = 120) -> str:
+    """The beginning of a message, as a table can hold it."""
+    words = " ".join(message.replace("|", "/").split())
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
 def run_labeler(folder: Path, server: Server | None, *arguments: object) -> None:
-    """`labeler export … --out folder`, in a process of its own; raises Trouble with the end of what it said."""
+    """`labeler export … --out folder` in a process of its own; raises Trouble with what it said."""
     command = [sys.executable, "-m", "labeler_backend.cli", "export", *map(str, arguments)]
     environment = {**os.environ}
     if server is not None:
@@ -104,7 +110,7 @@ def run_labeler(folder: Path, server: Server | None, *arguments: object) -> None
         [*command, "--out", str(folder), "--overwrite"], env=environment, capture_output=True, text=True
     )
     if done.returncode:
-        raise Trouble(f"exit code {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
+        raise Trouble(f"exit code {done.returncode}: {one_line(done.stderr or done.stdout)}")
 
 
 def _studio(server: Server, project: int, kind: str) -> Callable[[Path], None]:
@@ -116,7 +122,7 @@ def _studio(server: Server, project: int, kind: str) -> Callable[[Path], None]:
                 detail = str(answer.json()["detail"])
             except (ValueError, KeyError):
                 detail = answer.reason_phrase
-            raise Trouble(f"HTTP {answer.status_code}: {detail.splitlines()[0]}")
+            raise Trouble(f"HTTP {answer.status_code}: {one_line(detail)}")
         unpack(kind, answer.content, folder)
 
     return write
@@ -126,20 +132,21 @@ def _sdk(server: Server, file: Path, config: str, kind: str) -> Callable[[Path],
     def write(folder: Path) -> None:
         logging.getLogger("label_studio_sdk").setLevel(logging.CRITICAL)
         try:
-            converter = Converter(
+            converter = Converter(  # type: ignore[no-untyped-call]
                 config,
                 project_dir=None,
                 download_resources=True,
                 hostname=server.url,
                 access_token=server.token,
             )
-            converter.convert(str(file), str(folder), kind, is_dir=False)
+            converter.convert(  # type: ignore[no-untyped-call]
+                str(file), str(folder), kind, is_dir=False
+            )
         except Exception as error:
-            raise Trouble(f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+            raise Trouble(f"{type(error).__name__}: {one_line(str(error))}") from error
 
     return write
 
 
 def _labeler(server: Server | None, *arguments: object) -> Callable[[Path], None]:
     return lambda folder: run_labeler(folder, server, *arguments)
-

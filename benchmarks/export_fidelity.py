@@ -102,19 +102,22 @@ def run(server: Server, project: int, config: str, tasks: Sequence[Task], out: P
     out.mkdir(parents=True)
     truth = [image for task in tasks for image in task.truth]
     file = server.save_json(project, out / "export.json")
-    return {
-        one.name: (score(truth, one.output(out / one.name.replace(" ", "-").replace(",", ""), truth)), one.pictures)
-        for one in exporters(server, project, file, config)
-    }
+    scores = {}
+    for one in exporters(server, project, file, config):
+        output = one.output(out / one.name.replace(" ", "-").replace(",", ""), truth)
+        scores[one.name] = (score(truth, output), one.pictures)
+    return scores
 
 
 def described(tasks: Sequence[Task]) -> str:
     """One sentence: how much of what."""
     truth = [image for task in tasks for image in task.truth]
     annotations = [one for task in tasks for one in task.annotations]
+    skipped = sum(one.skipped for one in annotations)
+    instances = sum(len(image.instances) for image in truth)
     return (
-        f"{len(tasks)} tasks, {len(annotations)} annotations, {sum(one.skipped for one in annotations)} of them "
-        f"skipped; {len(truth)} pictures and {sum(len(image.instances) for image in truth)} instances to be kept."
+        f"{len(tasks)} tasks, {len(annotations)} annotations, {skipped} of them skipped; "
+        f"{len(truth)} pictures and {instances} instances to be kept."
     )
 
 

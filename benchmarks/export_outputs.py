@@ -51,7 +51,7 @@ def coco_area(annotation: dict[str, Any], size: tuple[int, int]) -> BoolMask:
         rle = segmentation
         if isinstance(rle["counts"], list):
             rle = coco_mask.frPyObjects(rle, *rle["size"])
-        area: BoolMask = coco_mask.decode(rle).astype(bool)
+        area: BoolMask = np.asarray(coco_mask.decode(rle), bool)
         return area if area.shape == size else np.zeros(size, bool)
     polygons = [ring for ring in segmentation or [] if len(ring) >= 6]
     if not polygons and annotation.get("bbox"):
@@ -60,8 +60,7 @@ def coco_area(annotation: dict[str, Any], size: tuple[int, int]) -> BoolMask:
     if not polygons:
         return np.zeros(size, bool)
     rle = coco_mask.merge(coco_mask.frPyObjects([list(map(float, p)) for p in polygons], height, width))
-    area = coco_mask.decode(rle).astype(bool)
-    return area
+    return np.asarray(coco_mask.decode(rle), bool)
 
 
 def read_yolo_folder(folder: Path, truth: Sequence[TrueImage]) -> Output:
@@ -80,7 +79,7 @@ def _yolo_file(path: Path, classes: Sequence[str], truth: Sequence[TrueImage]) -
     image = which(truth, path.name)
     for line in path.read_text(encoding="utf-8").splitlines():
         number, *values = line.split()
-        area = np.zeros((0, 0), bool)
+        area: BoolMask = np.zeros((0, 0), bool)
         if image is not None:
             height, width = image.size
             points = np.array(values, float)

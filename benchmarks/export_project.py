@@ -160,7 +160,9 @@ def image_tasks(pictures: Iterable[Picture], *, key_points: bool = True) -> Iter
             result += leftovers(drawn, size)
         coarse = [region(_coarse(one), label, size) for one, label in drawn]
         annotations = history(role, result, coarse)
-        instances = () if role == "empty" else tuple(TrueInstance(o.kind, label, o.area) for o, label in drawn)
+        instances = (
+            () if role == "empty" else tuple(TrueInstance(o.kind, label, o.area) for o, label in drawn)
+        )
         truth = [] if role in ("skipped", "untouched") else [TrueImage(picture.name, size, instances)]
         files = {picture.name: stored(picture.pixels, ORIENTATIONS[n % len(ORIENTATIONS)])}
         yield Task(files, annotations, truth)
@@ -238,9 +240,10 @@ def history(role: str, result: Sequence[Json], coarse: Sequence[Json]) -> list[A
 
 
 def _coarse(drawn: Drawn) -> Drawn:
-    """Somebody else's, who is less careful: a polygon a few pixels outside."""
+    """Somebody else's, who is less careful: with the same tool, a few pixels outside."""
     grown = ndimage.binary_dilation(drawn.area, iterations=4)
-    return draw("polygon", ndimage.binary_fill_holes(grown)) or drawn
+    tool = "brush" if drawn.type == "brushlabels" else drawn.kind
+    return draw(tool, grown) or drawn
 
 
 # --- into Label Studio ------------------------------------------------------------------------------------
@@ -314,7 +317,9 @@ class Server:
         """The project's JSON export."""
         answer = self.export(project, "JSON")
         if answer.is_error:
-            raise SystemExit(f"{self.url}: the JSON export of project {project} answered {answer.status_code}.")
+            raise SystemExit(
+                f"{self.url}: the JSON export of project {project} answered {answer.status_code}."
+            )
         json.loads(answer.content)
         path.write_bytes(answer.content)
         return path
@@ -338,5 +343,3 @@ def _second_user(url: str, first: httpx.Client) -> httpx.Client:
         raise SystemExit(f"{url}: a second user could not be signed up; is signing up by invitation allowed?")
     client.headers.update({"X-CSRFToken": client.cookies["csrftoken"], "Referer": url})
     return client
-
-

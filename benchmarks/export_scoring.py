@@ -153,7 +153,8 @@ def _score_rows(image: TrueImage, rows: Sequence[ImageRow], result: Score) -> No
 
 def _score_instances(image: TrueImage, found: Sequence[Found], result: Score) -> None:
     iou = overlaps([one.area for one in image.instances], [one.area for one in found])
-    same = np.array([[t.label == f.label for f in found] for t in image.instances]).reshape(iou.shape)
+    same = np.array([[t.label == f.label for f in found] for t in image.instances], bool)
+    same = same.reshape(iou.shape)
     chosen = linear_sum_assignment(iou + 1e-6 * (same & (iou > 0)), maximize=True)
     best: Mapping[int, int] = {int(i): int(j) for i, j in zip(*chosen, strict=True)}
     result.surplus += len(found)

@@ -25,7 +25,8 @@ FPS = 24  # what Label Studio takes for granted, spelled out in the config all t
 FRAMES = 40
 CONFIG = (
     '<View><Labels name="label" toName="video"><Label value="whole"/><Label value="part"/></Labels>'
-    f'<Video name="video" value="$video" framerate="{FPS}"/><VideoRectangle name="box" toName="video"/></View>'
+    f'<Video name="video" value="$video" framerate="{FPS}"/>'
+    '<VideoRectangle name="box" toName="video"/></View>'
 )
 Box = tuple[float, float, float, float]
 """x, y, width, height in pixels."""
@@ -95,7 +96,7 @@ def mp4(pictures: Sequence[Image.Image]) -> bytes:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = pictures[0].width, pictures[0].height, "yuv420p"
         for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))  # type: ignore[no-untyped-call]
         container.mux(stream.encode())
     return out.getvalue()
 
@@ -141,14 +142,15 @@ def true_boxes(clip: Clip, frames: int) -> list[Seen]:
             after = next((key for key in keys if key.frame > n), before)
             if before.alive:
                 ends = [before.frame, max(after.frame, before.frame + 1)]
-                values = [float(np.interp(n, ends, [a, b])) for a, b in zip(before.box, after.box, strict=True)]
-                seen.append(Seen(n, (values[0], values[1], values[2], values[3]), label))
+                pairs = zip(before.box, after.box, strict=True)
+                x, y, w, h = (float(np.interp(n, ends, pair)) for pair in pairs)
+                seen.append(Seen(n, (x, y, w, h), label))
     return seen
 
 
-def ends_of(clip: Clip) -> set[tuple[str, int]]:
-    """(label, frame) where a box is set that does not go on: to be seen there or not, both can be meant."""
-    return {(label, key.frame) for label, keys in clip.tracks.items() for key in keys if not key.alive}
+def ends_of(clip: Clip) -> set[int]:
+    """Frames where a box is set that does not go on: to be seen there or not, both can be meant."""
+    return {key.frame for keys in clip.tracks.values() for key in keys if not key.alive}
 
 
 def video_scores(server: Server, data: Path, out: Path) -> dict[str, dict[str, Any]]:
@@ -174,7 +176,7 @@ def video_scores(server: Server, data: Path, out: Path) -> dict[str, dict[str, A
             found, trouble = list(way(out / f"{n}")), ""
         except Trouble as error:
             found, trouble = [], str(error)
-        results[name] = {**score_boxes(truth, found, {frame for _, frame in ends_of(clip)}), "trouble": trouble}
+        results[name] = {**score_boxes(truth, found, ends_of(clip)), "trouble": trouble}
     return results
 
 
