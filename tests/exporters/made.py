@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 from shapely.geometry import MultiPoint
 
 from exporters.categories import Categories
 from exporters.writer import Options
 from labeler_backend.masks.rle import BoolMask, encode
-from labeler_backend.masks.shape import Polygons, Shape
+from labeler_backend.masks.shape import Polygons, Shape, to_mask
 from labeler_backend.records import Problem, Record, Track, VideoRecord
 
 SIZE = (40, 60)  # H, W: not square, so that mixed-up axes show
@@ -83,13 +84,9 @@ def shapes(draw: st.DrawFn, size: tuple[int, int] = SIZE) -> Shape:
     if kind == "box":
         return box(x, y, w, h, size)
     corners = draw(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6))
-    # with the box's pixels around its middle in it, so that it covers some
-    middle = [
-        (0.5 + u / w, 0.5 + v / h) for u, v in ((-0.505, -0.505), (0.505, 0.0), (-0.505, 0.505), (0.5, 0.5))
-    ]
-    hull = MultiPoint([(x + u * w, y + v * h) for u, v in corners + middle]).convex_hull
-    ring = np.asarray(hull.exterior.coords)[:-1].clip(0, size[::-1])
-    polygon = Polygons((ring,), size)
+    hull = MultiPoint([(x + u * w, y + v * h) for u, v in [*corners, (0, 0), (1, 0.5), (0.2, 1)]]).convex_hull
+    polygon = Polygons((np.asarray(hull.exterior.coords)[:-1].clip(0, size[::-1]),), size)
+    assume(to_mask(polygon).any())
     return polygon
 
 
