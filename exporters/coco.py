@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TypedDict
@@ -13,12 +14,13 @@ from pycocotools import mask as coco_mask
 from exporters.categories import Categories
 from exporters.coco_file import CocoFile, PointNames, as_text
 from exporters.segmentation import Drawing, draw
-from exporters.writer import Options, problem
+from exporters.uris import address_without_secrets
+from exporters.writer import Options, fitting, problem
 from labeler_backend.files import part_of, replacing
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS, mask_to_polygons, to_coco
 from labeler_backend.masks.rle import RLE, area, box
 from labeler_backend.proposals.types import Proposal
-from labeler_backend.records import Instance, Record, Tell, VideoRecord
+from labeler_backend.records import Instance, Keypoint, Record, Tell, VideoRecord
 
 Segmentation = RLE | list[list[float]]
 
@@ -166,9 +168,9 @@ class CocoDataset:
             return self._tell(problem(record, reason))
         self._seen[split].add(record.id)
         file = self._files[split]
-        file.image(_image_row(record))
-        for instance in record.instances:
-            self._annotate(file, record, instance)
+        assert record.size is not None  # a writer is given no other
+        file.image(_image_row(record, record.size))
+        self._annotate(file, record, record.size)
 
     def picture_path(self, record: Record | VideoRecord, split: str | None) -> Path | None:
         """Under `images/`, by its own name, whatever the split."""
@@ -189,21 +191,45 @@ class CocoDataset:
         """Lets go of files and spools."""
         self._open.close()
 
-    def _annotate(self, file: CocoFile, record: Record, instance: Instance) -> None:
-        drawing = draw(instance.shape, "rle" if instance.crowd else self._options.segmentation)
-        if drawing is None:
-            reason = "A region covers no pixel: draw it larger, or delete it."
-            return self._tell(problem(record, reason, instance=instance))
-        category_id = self._categories.id_of(instance.label)
-        file.annotation(record.id, category_id, _instance_fields(instance, drawing), instance.keypoints)
+    def _annotate(self, file: CocoFile, record: Record, size: tuple[int, int]) -> None:
+        form = self._options.segmentation
+        instances = fitting(record, self._tell)
+        drawings = draw(
+            [instance.shape for instance in instances],
+            ["rle" if instance.crowd else form for instance in instances],  # as COCO has it
+            size,
+        )
+        for instance, drawing in zip(instances, drawings, strict=True):
+            if drawing is None:
+                reason = "A region covers the centre of no pixel: draw it larger, or delete it."
+                self._tell(problem(record, reason, instance=instance))
+                continue
+            try:
+                fields = _instance_fields(instance, drawing)
+            except (ValueError, TypeError, RecursionError) as e:
+                reason = f"A region has a score or attributes that JSON cannot hold ({e}): correct them."
+                self._tell(problem(record, reason, "mended", instance))
+                fields = _instance_fields(replace(instance, score=None, attributes={}), drawing)
+            category_id = self._categories.id_of(instance.label)
+            file.annotation(record.id, category_id, fields, self._keypoints(record, instance))
+
+    def _keypoints(self, record: Record, instance: Instance) -> Sequence[Keypoint]:
+        """One of each name, the first; tells of the others."""
+        named: dict[str, Keypoint] = {}
+        for point in instance.keypoints:
+            if named.setdefault(point.label, point) is not point:
+                reason = (
+                    f"A region has two key points {point.label!r}, COCO one: give the second another label."
+                )
+                self._tell(problem(record, reason, instance=instance))
+        return list(named.values())
 
 
-def _image_row(record: Record) -> dict[str, Any]:
-    assert record.size is not None
-    height, width = record.size
+def _image_row(record: Record, size: tuple[int, int]) -> dict[str, Any]:
+    height, width = size
     row = {"id": record.id, "file_name": record.file_name, "width": width, "height": height}
     further = {
-        "coco_url": record.uri,
+        "coco_url": address_without_secrets(record.uri) if record.uri else None,
         "task_id": record.task_id,
         "video": record.video,
         "frame": record.frame,
@@ -212,6 +238,11 @@ def _image_row(record: Record) -> dict[str, Any]:
 
 
 def _instance_fields(instance: Instance, drawing: Drawing) -> str:
+    """What follows an annotation's ids.
+
+    Raises:
+        ValueError, TypeError, RecursionError: its score or attributes hold what JSON cannot.
+    """
     score = "" if instance.score is None else f'"score": {as_text(instance.score)}, '
     own = {
         "region_id": instance.region_id or None,

@@ -27,30 +27,42 @@ def read_instance(row: Mapping[str, Any], known: Class | None, size: Size) -> tu
         ShapeError: it has no shape.
     """
     shape, mended = read_shape(row, size)
+    points = _keypoints(row.get("keypoints"), known.keypoints if known else ())
+    score = row.get("score")
+    certain = float(score) if isinstance(score, int | float) and 0 <= score <= 1 else None
+    odd = [
+        mended,
+        "its score is no number from 0 to 1" if certain is None and score is not None else "",
+        "its keypoints are not triples of numbers" if points is None else "",
+    ]
     more = {key: value for key, value in row.items() if key not in _OWN}
     own = row.get("attributes")
     attributes = {**more, **own} if isinstance(own, Mapping) else more
     track, annotator = attributes.pop("track_id", None), attributes.pop("annotator", None)
-    score = row.get("score")
     instance = Instance(
         shape=shape,
         label=known.name if known else None,
         region_id=str(attributes.pop("region_id", "") or ""),
         annotation_id=int_or_none(attributes.pop("annotation_id", None)),
         annotator=None if annotator is None else str(annotator),
-        score=float(score) if isinstance(score, int | float) and 0 <= score <= 1 else None,
+        score=certain,
         track_id=None if track is None else str(track),
         crowd=bool(row.get("iscrowd")),
-        keypoints=_keypoints(row.get("keypoints"), known.keypoints if known else ()),
+        keypoints=points or (),
         attributes=attributes,
     )
-    return instance, mended
+    return instance, " and ".join(filter(None, odd))
 
 
-def _keypoints(flat: Any, names: tuple[str, ...]) -> tuple[Keypoint, ...]:
-    """Those of COCO's x, y, v that are labelled; one that the category does not name has its number."""
-    if not isinstance(flat, list) or not all(type(v) in (int, float) for v in flat):
+def _keypoints(flat: Any, names: tuple[str, ...]) -> tuple[Keypoint, ...] | None:
+    """Those of COCO's x, y, v that are labelled; one that the category does not name has its number.
+
+    None where it is no list of such.
+    """
+    if flat is None:
         return ()
+    if not isinstance(flat, list) or len(flat) % 3 or not all(type(v) in (int, float) for v in flat):
+        return None
     triples = zip(flat[::3], flat[1::3], flat[2::3], strict=False)
     return tuple(
         Keypoint(names[n] if n < len(names) else str(n + 1), float(x), float(y))

@@ -165,7 +165,9 @@ class _Reading:
             reason = f"{about} of {image.file_name} cannot be used, because {error}: draw it again."
             return self._tell(reason, "left out", image.file_name, row)
         if mended:
-            reason = f"{about} of {image.file_name} became a mask of what can be used, because {mended}."
+            reason = (
+                f"{about} of {image.file_name} was taken as far as it can be, because {mended}: look at it."
+            )
             self._tell(reason, "mended", image.file_name, row)
         image.instances.append(instance)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from labeler_backend.records import Instance, Problem, Record, VideoRecord
+from labeler_backend.masks.shape import size_of
+from labeler_backend.records import Instance, Problem, Record, Tell, VideoRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +60,16 @@ def problem(
         region_id=instance.region_id or None if instance else None,
         file_name=record.file_name,
     )
+
+
+def fitting(record: Record, tell: Tell) -> list[Instance]:
+    """The instances that were drawn on an image of the record's size; tells of the others."""
+    fit: list[Instance] = []
+    for instance in record.instances:
+        size = size_of(instance.shape)
+        if size == record.size:
+            fit.append(instance)
+        else:
+            reason = f"A region was drawn on {size[1]}×{size[0]} pixels, not on this image: draw it anew."
+            tell(problem(record, reason, instance=instance))
+    return fit

@@ -19,7 +19,7 @@ from labeler_backend.studio.config import LabelingConfig, read_config
 from labeler_backend.studio.regions import region_to_mask
 from labeler_backend.studio.results import read_result
 from labeler_backend.studio.tasks_json import Kind, TasksDataset
-from tests.exporters.made import SIZE, box, disc, shapes
+from tests.exporters.drawn import SIZE, box, disc, shapes
 
 H, W = SIZE
 DISC = encode(disc(20, 20, 9))
