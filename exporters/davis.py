@@ -18,6 +18,7 @@ from exporters.categories import Categories
 from exporters.clips import Clip, track_problem
 from exporters.coco_file import as_text
 from exporters.encoding import paint
+from exporters.palette import pascal
 from exporters.video import VideoWriter
 from exporters.writer import Options
 from labeler_backend.masks.shape import Polygons, Shape
@@ -128,9 +129,7 @@ def as_png(ids: Ids) -> bytes:
 @lru_cache(maxsize=1)
 def palette() -> Ids:
     """(256, 3) RGB: DAVIS' own first 22 colours, then PASCAL VOC's, which go on in the same way."""
-    numbers = np.arange(256)[:, None]
-    bits = sum(((numbers >> np.arange(3 * n, 3 * n + 3)) & 1) << (7 - n) for n in range(3))
-    colors = np.asarray(bits, np.uint8)
+    colors = np.array([pascal(number) for number in range(256)], np.uint8)
     colors[: len(_FIRST_COLORS)] = _FIRST_COLORS
     return colors
 

@@ -16,6 +16,7 @@ from exporters.categories import Categories
 from exporters.clips import Clip, track_problem
 from exporters.coco_file import as_json
 from exporters.encoding import rle_of
+from exporters.uris import address_without_secrets
 from exporters.video import VideoWriter
 from exporters.writer import Options, problem
 from labeler_backend import __version__
@@ -50,7 +51,11 @@ class YoutubeVisDataset(VideoWriter):
         height, width = video.size
         shape = {"width": width, "height": height, "length": video.frame_count}
         names = [f"{clip.folder}/{_frame_name(number, clip.suffix)}" for number in clip.numbers]
-        further = {"coco_url": video.uri, "task_id": video.task_id, "frame_rate": video.frame_rate}
+        further = {
+            "coco_url": address_without_secrets(video.uri) if video.uri else None,
+            "task_id": video.task_id,
+            "frame_rate": video.frame_rate,
+        }
         file.video({"id": video_id, **shape, "file_names": names, **_known(further)})
         written = []
         for track in video.tracks:
