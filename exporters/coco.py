@@ -20,7 +20,7 @@ from labeler_backend.files import part_of, replacing
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS, mask_to_polygons, to_coco
 from labeler_backend.masks.rle import RLE, area, box
 from labeler_backend.proposals.types import Proposal
-from labeler_backend.records import Instance, Record, Tell, VideoRecord
+from labeler_backend.records import Instance, Keypoint, Record, Tell, VideoRecord
 
 Segmentation = RLE | list[list[float]]
 
@@ -211,7 +211,18 @@ class CocoDataset:
                 self._tell(problem(record, reason, "mended", instance))
                 fields = _instance_fields(replace(instance, score=None, attributes={}), drawing)
             category_id = self._categories.id_of(instance.label)
-            file.annotation(record.id, category_id, fields, instance.keypoints)
+            file.annotation(record.id, category_id, fields, self._keypoints(record, instance))
+
+    def _keypoints(self, record: Record, instance: Instance) -> Sequence[Keypoint]:
+        """One of each name, the first; tells of the others."""
+        named: dict[str, Keypoint] = {}
+        for point in instance.keypoints:
+            if named.setdefault(point.label, point) is not point:
+                reason = (
+                    f"A region has two key points {point.label!r}, COCO one: give the second another label."
+                )
+                self._tell(problem(record, reason, instance=instance))
+        return list(named.values())
 
 
 def _image_row(record: Record, size: tuple[int, int]) -> dict[str, Any]:

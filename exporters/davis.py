@@ -49,7 +49,7 @@ class DavisDataset(VideoWriter):
         self._objects = (folder / "objects.json").open("wb")
         self._written = 0
 
-    def write(self, clip: Clip) -> None:
+    def write(self, clip: Clip) -> Sequence[Track]:
         """Writes the video's PNGs, and its name into the list of its split."""
         tracks = self._at_most(clip)
         by_frame: list[list[tuple[int, Shape]]] = [[] for _ in clip.numbers]
@@ -68,6 +68,7 @@ class DavisDataset(VideoWriter):
             (target / f"{frame:05d}.png").write_bytes(png)
         self._list(clip)
         self._describe(clip.folder, tracks)
+        return tracks
 
     def frame_path(self, folder: str, number: int, suffix: str) -> str:
         """In the video's folder of `JPEGImages/480p/`."""

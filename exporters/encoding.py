@@ -26,6 +26,8 @@ def rle_of(shape: Shape) -> RLE:
     edges = _edges(shape) if box is None else _box_edges(box, shape.size[0])
     height, width = shape.size
     counts = np.diff(edges, prepend=0, append=height * width)
+    if edges.size and not counts[-1]:
+        counts = counts[:-1]  # pycocotools, too, ends with a run that has a length
     coded = coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
     return {"size": [height, width], "counts": coded["counts"].decode("ascii")}
 

@@ -12,18 +12,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from shapely.geometry import Polygon
 
 from exporters.categories import UNNAMED, Categories
 from exporters.coco_file import as_json
 from exporters.legend import legend_picture
 from exporters.palette import as_hex, colour
+from exporters.patches import Patch, patch
 from exporters.writer import Options, fitting, problem
 from labeler_backend.errors import InputError
 from labeler_backend.files import write_bytes
-from labeler_backend.masks.polygons import polygons_to_mask
-from labeler_backend.masks.rle import BoolMask, box, decode
-from labeler_backend.masks.shape import Polygons, Shape
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.records import Instance, Record, Tell, VideoRecord
 
@@ -32,8 +29,6 @@ _PNG = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)  # ids come in r
 _PALETTE = [channel for number in range(256) for channel in colour(number)]
 
 Ids = npt.NDArray[np.uint16]
-Patch = tuple[tuple[slice, slice], BoolMask]
-"""A mask without the empty rows and columns around it, and where in the image it lies."""
 
 
 def instance_map(proposals: Sequence[Proposal], shape: tuple[int, int]) -> Ids:
@@ -50,7 +45,7 @@ def instance_map(proposals: Sequence[Proposal], shape: tuple[int, int]) -> Ids:
         if tuple(proposal.rle["size"]) != tuple(shape):
             raise ValueError(f"mask of size {proposal.rle['size']} for an image of {list(shape)}")
     ranked = sorted(proposals, key=lambda p: -p.score)
-    return _painted([_patch(p.rle) for p in ranked], list(range(len(ranked)))[::-1], shape)
+    return _painted([patch(p.rle) for p in ranked], list(range(len(ranked)))[::-1], shape)
 
 
 def write_instance_png(path: Path, proposals: Sequence[Proposal], shape: tuple[int, int]) -> None:
@@ -163,14 +158,14 @@ class MaskDataset:
         drawable: list[Instance] = []
         patches: list[Patch] = []
         for instance in fitting(record, self._tell):
-            patch = _patch(instance.shape)
-            if patch[1].size == 0:
+            part = patch(instance.shape)
+            if part.mask.size == 0:
                 reason = "A region covers the centre of no pixel: draw it larger, or delete it."
             elif len(drawable) == _LARGEST:
                 reason = f"An image with more than {_LARGEST} regions: a 16-bit PNG numbers no more."
             else:
                 drawable.append(instance)
-                patches.append(patch)
+                patches.append(part)
                 continue
             self._tell(problem(record, reason, instance=instance))
         return drawable, patches
@@ -205,18 +200,6 @@ def _painted(patches: Sequence[Patch], order: Sequence[int], shape: tuple[int, i
         window, mask = patches[n]
         np.copyto(ids[window], np.uint16(n + 1), where=mask)
     return ids
-
-
-def _patch(shape: Shape) -> Patch:
-    """As `to_mask`, but only as large as the shape."""
-    if isinstance(shape, Polygons):
-        x0, y0 = np.floor(np.min([ring.min(axis=0) for ring in shape.rings], axis=0)).astype(int).tolist()
-        x1, y1 = np.ceil(np.max([ring.max(axis=0) for ring in shape.rings], axis=0)).astype(int).tolist()
-        mask = polygons_to_mask([Polygon(ring - (x0, y0)) for ring in shape.rings], (y1 - y0, x1 - x0))
-        return (slice(y0, y1), slice(x0, x1)), mask if mask.any() else mask[:0]
-    x, y, w, h = (int(side) for side in box(shape))
-    window = slice(y, y + h), slice(x, x + w)
-    return window, decode(shape)[window]
 
 
 def _semantic_png(ids: npt.NDArray[np.int64]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -29,7 +30,7 @@ class MotDataset(VideoWriter):
     Frames stand under their number in the video; where only some are labelled, the others have no rows.
     """
 
-    def write(self, clip: Clip) -> None:
+    def write(self, clip: Clip) -> Sequence[Track]:
         """Writes the video's folder, and its name into the list of its split."""
         height, width = clip.video.size
         ids = track_numbers(clip.video.tracks)
@@ -53,6 +54,7 @@ class MotDataset(VideoWriter):
         text = "".join(f"{key}={value}\n" for key, value in settings.items())
         (self.folder / clip.folder / "seqinfo.ini").write_text(f"[Sequence]\n{text}", "utf-8", newline="\n")
         self._list(clip)
+        return clip.video.tracks
 
     def frame_path(self, folder: str, number: int, suffix: str) -> str:
         """In the video's `img1/`."""

@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from exporters.patches import encoded
 from exporters.rings import outlines
 from labeler_backend.masks.rle import RLE
-from labeler_backend.masks.shape import Polygons, Ring, Shape, to_rle
+from labeler_backend.masks.shape import Polygons, Ring, Shape
 
 _TOLERANCE = 1.0  # pixels: takes the staircase out of an outline
 _ENOUGH = 0.98  # IoU with the mask; below it, the outline is kept to the pixel
@@ -37,21 +38,22 @@ def draw(
     """Shapes of one image, each in its form (`Options.segmentation`); None where one covers no pixel.
 
     Polygons are rounded to two decimals. pycocotools moves corners to a grid of a fifth of a pixel and counts
-    pixels along it, so what it draws differs from `to_mask` at the border of small or thin areas. One too
-    thin for it to draw at all becomes RLE, whatever the form.
+    pixels along it, so what it draws differs from `to_mask` by up to one pixel in five along the border:
+    IoU with random spiky stars was at least 0.98 from 1,000 pixels, 0.97 from 400, 0.94 from 100 and 0.80
+    below 50. What it cannot draw at all, being too thin, becomes RLE, whatever the form.
     """
     wanted = [_rings(shape, form) for shape, form in zip(shapes, forms, strict=True)]
     flat = _rounded([ring for rings in wanted for ring in rings])
     drawn = coco_mask.frPyObjects(flat, *size) if flat else []
     texts: list[str] = []
-    encoded: list[RLE] = []
+    masks: list[RLE] = []
     at = 0
     for shape, rings in zip(shapes, wanted, strict=True):
         own = slice(at, at + len(rings))
         at += len(rings)
-        encoded.append(_merged(drawn[own]) if rings else to_rle(shape))
-        texts.append(_polygons_text(flat[own]) if rings else _rle_text(encoded[-1]))
-    drawings = _measured(texts, encoded)
+        masks.append(_merged(drawn[own]) if rings else encoded(shape))
+        texts.append(_polygons_text(flat[own]) if rings else _rle_text(masks[-1]))
+    drawings = _measured(texts, masks)
     for n, (shape, rings) in enumerate(zip(shapes, wanted, strict=True)):
         if rings and drawings[n] is None:
             drawings[n] = draw([shape], ["rle"], size)[0]
@@ -93,11 +95,11 @@ def _merged(drawn: list[RLE]) -> RLE:
     return one
 
 
-def _measured(texts: Sequence[str], encoded: list[RLE]) -> list[Drawing | None]:
-    if not encoded:
+def _measured(texts: Sequence[str], masks: list[RLE]) -> list[Drawing | None]:
+    if not masks:
         return []
-    areas = coco_mask.area(encoded).tolist()
-    boxes = coco_mask.toBbox(encoded).astype(np.int64).tolist()
+    areas = coco_mask.area(masks).tolist()
+    boxes = coco_mask.toBbox(masks).astype(np.int64).tolist()
     return [
         Drawing(text, area, tuple(box)) if area else None
         for text, area, box in zip(texts, areas, boxes, strict=True)

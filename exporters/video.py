@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 from exporters.categories import Categories
 from exporters.clips import Clip, Folders, Gathering, checked, frame_folder, suffix_of, whole
 from exporters.writer import Options, problem
-from labeler_backend.records import Record, Tell, VideoRecord
+from labeler_backend.records import Record, Tell, Track, VideoRecord
 
 VIDEOS = "videos"
 """Where whole videos belong; frames that are pictures have a place in each format."""
@@ -69,8 +70,8 @@ class VideoWriter(ABC):
         """Lets go of files."""
 
     @abstractmethod
-    def write(self, clip: Clip) -> None:
-        """Writes one video, whose shapes all fit it."""
+    def write(self, clip: Clip) -> Sequence[Track]:
+        """Writes one video, whose shapes all fit it → the tracks of it that were written."""
 
     @abstractmethod
     def frame_path(self, folder: str, number: int, suffix: str) -> str:
@@ -83,6 +84,6 @@ class VideoWriter(ABC):
     def _take(self, clip: Clip) -> None:
         clip = checked(clip, self.tell)
         self._videos += 1
-        self._tracks += len(clip.video.tracks)
-        self._shapes += sum(len(track.shapes) for track in clip.video.tracks)
-        self.write(clip)
+        tracks = self.write(clip)
+        self._tracks += len(tracks)
+        self._shapes += sum(len(track.shapes) for track in tracks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from pycocotools import mask as coco_mask
 
 from exporters.categories import Categories
-from exporters.clips import Clip
+from exporters.clips import Clip, track_problem
 from exporters.coco_file import as_json
 from exporters.encoding import rle_of
 from exporters.video import VideoWriter
@@ -39,7 +39,7 @@ class YoutubeVisDataset(VideoWriter):
         self._open = ExitStack()
         self._files = {split: self._start(split) for split in options.splits or (None,)}
 
-    def write(self, clip: Clip) -> None:
+    def write(self, clip: Clip) -> Sequence[Track]:
         """Adds the video's row and its tracks'."""
         video = clip.video
         file = self._files[clip.split]
@@ -52,11 +52,17 @@ class YoutubeVisDataset(VideoWriter):
         names = [f"{clip.folder}/{_frame_name(number, clip.suffix)}" for number in clip.numbers]
         further = {"coco_url": video.uri, "task_id": video.task_id, "frame_rate": video.frame_rate}
         file.video({"id": video_id, **shape, "file_names": names, **_known(further)})
+        written = []
         for track in video.tracks:
-            category = self.categories.id_of(track.label)
-            file.annotation(
-                {"video_id": video_id, "category_id": category, **shape, **_annotation(track, clip)}
-            )
+            codes = {position: code for position, code in _codes(track) if coco_mask.area(code)}
+            if missing := len(track.shapes) - len(codes):
+                reason = f"Track {track.id!r} covers no pixel in {missing} frames: draw it larger there."
+                self.tell(track_problem(video, track, reason))
+            if codes:
+                ids = {"video_id": video_id, "category_id": self.categories.id_of(track.label)}
+                file.annotation({**ids, **shape, **_annotation(track, codes, video.frame_count)})
+                written.append(track)
+        return written
 
     def frame_path(self, folder: str, number: int, suffix: str) -> str:
         """In `JPEGImages/`, as `file_names` say."""
@@ -120,18 +126,14 @@ class _JsonFile:
         self._file.write(b'\n],\n"categories": ' + as_json(rows) + b"}\n")
 
 
-def _annotation(track: Track, clip: Clip) -> dict[str, Any]:
+def _codes(track: Track) -> Iterator[tuple[int, RLE]]:
+    return ((position, rle_of(shape)) for position, shape in track.shapes.items())
+
+
+def _annotation(track: Track, codes: Mapping[int, RLE], length: int) -> dict[str, Any]:
     """A track's lists, with None for each frame where it is not to be seen, and what else is known of it."""
-    length = clip.video.frame_count
-    codes = {position: rle_of(shape) for position, shape in track.shapes.items()}
-    segmentations: list[RLE | None] = [None] * length
-    boxes: list[list[int] | None] = [None] * length
-    areas: list[int | None] = [None] * length
-    for position, code in codes.items():
-        if area := int(coco_mask.area(code)):
-            segmentations[position] = code
-            boxes[position] = [int(side) for side in coco_mask.toBbox(code).tolist()]
-            areas[position] = area
+    boxes = {position: [int(side) for side in coco_mask.toBbox(code)] for position, code in codes.items()}
+    areas = {position: int(coco_mask.area(code)) for position, code in codes.items()}
     own = {
         "region_id": track.region_id or None,
         "annotation_id": track.annotation_id,
@@ -142,9 +144,9 @@ def _annotation(track: Track, clip: Clip) -> dict[str, Any]:
     plain = {key: value for key, value in track.attributes.items() if key != "iscrowd"}
     return {
         "iscrowd": int(bool(track.attributes.get("iscrowd"))),
-        "segmentations": segmentations,
-        "bboxes": boxes,
-        "areas": areas,
+        "segmentations": [codes.get(position) for position in range(length)],
+        "bboxes": [boxes.get(position) for position in range(length)],
+        "areas": [areas.get(position) for position in range(length)],
         **_known({"score": track.score}),
         "attributes": {**plain, **_known(own)},
     }

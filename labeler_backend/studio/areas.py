@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ _SMALL = 4.0  # square pixels; a smaller area may miss the centre of every pixel
 _SAME_AREA = 1e-6  # relative
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take thrice as long to make, and there are many
 class Area:
     """What an outline encloses.
 
@@ -46,28 +47,37 @@ def areas(outlines: Sequence[FloatArray], size: tuple[int, int]) -> list[Area]:
     (nonzero rule); a bridge to a hole, walked both ways, encloses nothing.
     """
     enough = [n for n, outline in enumerate(outlines) if len(outline) >= 3]
-    found = [Area(None, f"its outline has {len(o)} points, and an area needs 3") for o in outlines]
-    if not enough:
-        return found
-    rings, simple = _checked([outlines[n] for n in enough], size)
-    for n, ring, good in zip(enough, rings, simple.tolist(), strict=True):
-        found[n] = Area(Polygons((ring,), size)) if good else _mended(outlines[n], size)
-    return found
+    if len(enough) < len(outlines):
+        rest = iter(areas([outlines[n] for n in enough], size))
+        few = "its outline has {} points, and an area needs 3"
+        return [next(rest) if len(o) >= 3 else Area(None, few.format(len(o))) for o in outlines]
+    if not outlines:
+        return []
+    rings, simple = _checked(outlines, size)
+    return [
+        Area(Polygons((ring,), size)) if good else _mended(outline, size)
+        for outline, ring, good in zip(outlines, rings, simple.tolist(), strict=True)
+    ]
 
 
-def _checked(outlines: Sequence[FloatArray], size: tuple[int, int]) -> tuple[list[Ring], npt.NDArray[np.bool_]]:
+def _checked(
+    outlines: Sequence[FloatArray], size: tuple[int, int]
+) -> tuple[list[Ring], npt.NDArray[np.bool_]]:
     """The rings, moved into the frame by at most `SLACK`; and which of them can be taken as they are."""
     corners = np.concatenate(outlines)
     counts = np.array([len(outline) for outline in outlines])
     ends = counts.cumsum()
     frame = size[1], size[0]
     framed = np.clip(corners, 0, frame)
-    moved = np.abs(framed - corners).max(axis=1)
-    near = np.maximum.reduceat(moved, ends - counts) <= SLACK
-    polygons = shapely.polygons(shapely.linearrings(framed, indices=np.repeat(np.arange(len(counts)), counts)))
+    near: npt.NDArray[np.bool_] = np.ones(len(counts), bool)
+    if not np.array_equal(framed, corners):
+        near = np.maximum.reduceat(np.abs(framed - corners).max(axis=1), ends - counts) <= SLACK
+    polygons = shapely.polygons(
+        shapely.linearrings(framed, indices=np.repeat(np.arange(len(counts)), counts))
+    )
     simple = near & shapely.is_valid(polygons) & (shapely.area(polygons) >= _SMALL)
     bounds = [0, *ends.tolist()]
-    return [framed[start:end] for start, end in zip(bounds, bounds[1:], strict=False)], simple
+    return [framed[start:end] for start, end in pairwise(bounds)], simple
 
 
 def _mended(outline: FloatArray, size: tuple[int, int]) -> Area:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from labeler_backend.studio.results import Item, LabeledObject, id_of
+from labeler_backend.studio.regions import region_labels
+from labeler_backend.studio.results import Item, id_of
 
 _TRACK = re.compile(r"\s*track(?:[ _-]?id)?\s*[:=]\s*(\S.*?)\s*", re.IGNORECASE)
 _CROWD = re.compile(r"\s*(?:is)?crowd(?:\s*[:=]\s*(\w+))?\s*", re.IGNORECASE)
@@ -16,26 +17,25 @@ _ANSWERS = ("choices", "text", "number", "rating", "taxonomy", "datetime", "pair
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
-    """A line that somebody drew from one region to another; both by their ids."""
-
-    start: str
-    end: str
-    direction: str | None
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Beside:
-    """Of one result.
+    """What the items of one result say that mark nothing themselves.
 
     Attributes:
         answers: by region id, what was answered for that region, by the name of the control tag.
-        relations: in their order.
+        relations: by region id, those that start there, as an `Instance` holds them.
+        links: by the id of a key point, the region that a relation ties it to.
+        labels: by region id, what `<Labels>` say about what is no picture's region.
+        rest: items that nothing takes: answers about whole pictures, relations of nothing, unknown types.
     """
 
-    answers: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    relations: tuple[Relation, ...] = ()
+    answers: Mapping[str, Mapping[str, Any]]
+    relations: Mapping[str, Sequence[Mapping[str, Any]]]
+    links: Mapping[str, str]
+    labels: Mapping[str, tuple[str, ...]]
+    rest: tuple[Item, ...]
+
+
+NOTHING = Beside({}, {}, {}, {}, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,40 @@ def is_answer(item: Item) -> bool:
     return isinstance(value, Mapping) and _answer(item) is not None
 
 
-def beside_of(others: Iterable[Item]) -> Beside:
-    """The answers and relations among the items of a result that mark nothing."""
+def beside_of(others: Sequence[Item], regions: Mapping[str, str], points: Collection[str]) -> Beside:
+    """Sorts the items of a result that mark nothing.
+
+    Args:
+        others: those items.
+        regions: id of each region (of a track too) → id of the object it is part of.
+        points: ids of the key points.
+    """
+    if not others:
+        return NOTHING
     answers: dict[str, dict[str, Any]] = {}
-    relations: list[Relation] = []
+    relations: dict[str, list[dict[str, Any]]] = {}
+    links: dict[str, str] = {}
+    labels: dict[str, tuple[str, ...]] = {}
+    rest: list[Item] = []
     for item in others:
+        name = id_of(item)
         if item.get("type") == "relation":
-            relations.append(_relation(item))
-        elif id_of(item) and is_answer(item):
-            answers.setdefault(id_of(item), {})[str(item.get("from_name", ""))] = _answer(item)
-    return Beside(answers, tuple(relations))
+            start, end = (str(item.get(key, "")) for key in ("from_id", "to_id"))
+            if start in points and end in regions:
+                links[start] = end
+            elif end in points and start in regions:
+                links[end] = start
+            elif start in regions:
+                relations.setdefault(start, []).append(_relation(item, regions.get(end, end)))
+            else:
+                rest.append(item)
+        elif item.get("type") == "labels" and name in regions:
+            labels[name] = labels.get(name, ()) + region_labels(item)
+        elif name in regions and is_answer(item):
+            answers.setdefault(name, {})[str(item.get("from_name", ""))] = _answer(item)
+        else:
+            rest.append(item)
+    return Beside(answers, relations, links, labels, tuple(rest))
 
 
 def meta_of(item: Item) -> Meta:
@@ -95,19 +119,25 @@ def meta_of(item: Item) -> Meta:
     return Meta(track, crowd, rest | ({"meta": other} if other else {}))
 
 
-def attributes_of(one: LabeledObject, labels: Sequence[str], meta: Meta, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of an object besides what an `Instance` has a field for; relations come later."""
+def attributes_of(
+    item: Item, region_ids: Sequence[str], labels: Sequence[str], rest: Mapping[str, Any], beside: Beside
+) -> dict[str, Any]:
+    """What is known of a region besides what an `Instance` or a `Track` has a field for."""
     found: dict[str, Any] = {}
     if len(labels) > 1:
         found["labels"] = list(labels)
-    if one.origin is not None:
-        found["origin"] = one.origin
-    parent = one.item.get("parentID")
+    origin, parent = item.get("origin"), item.get("parentID")
+    if isinstance(origin, str):
+        found["origin"] = origin
     if isinstance(parent, str) and parent:
         found["parent"] = parent
-    if answers:
-        found["answers"] = dict(answers)
-    found.update(meta.rest)
+    if beside is not NOTHING:
+        for name in region_ids:
+            if name in beside.answers:
+                found["answers"] = {**found.get("answers", {}), **beside.answers[name]}
+            if name in beside.relations:
+                found["relations"] = [*found.get("relations", []), *beside.relations[name]]
+    found.update(rest)
     return found
 
 
@@ -119,12 +149,10 @@ def _answer(item: Item) -> Any:
     return next((value[key] for key in _ANSWERS if value.get(key) is not None), None)
 
 
-def _relation(item: Item) -> Relation:
+def _relation(item: Item, end: str) -> dict[str, Any]:
     labels = item.get("labels")
-    names = tuple(one for one in labels if isinstance(one, str)) if isinstance(labels, list) else ()
-    direction = item.get("direction")
-    ends = [str(item.get(key, "")) for key in ("from_id", "to_id")]
-    return Relation(ends[0], ends[1], direction if isinstance(direction, str) else None, names)
+    names = [one for one in labels if isinstance(one, str)] if isinstance(labels, list) else []
+    return {"to": end, "direction": item.get("direction"), "labels": names}
 
 
 def _lines(texts: object) -> list[str]:
@@ -133,7 +161,9 @@ def _lines(texts: object) -> list[str]:
 
 
 def _name(value: object) -> str | None:
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+    return (
+        str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+    )
 
 
 def _is_yes(value: object) -> bool:

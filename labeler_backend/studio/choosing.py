@@ -66,7 +66,9 @@ def _chosen(valid: Sequence[Entry], policy: Policy) -> list[Choice]:
     if policy.annotations in ("per-annotator", "consensus"):
         by_annotator: dict[str, list[Entry]] = {}
         for n, entry in enumerate(valid):  # those of nobody known are of somebody else each
-            by_annotator.setdefault(annotator_of(entry) or f"annotation-{entry_id(entry) or n}", []).append(entry)
+            by_annotator.setdefault(annotator_of(entry) or f"annotation-{entry_id(entry) or n}", []).append(
+                entry
+            )
         last = {name: latest(entries) for name, entries in by_annotator.items()}
         if policy.annotations == "consensus":
             return [Choice(tuple(last.values()))]

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labeler_backend import merging
-from labeler_backend.errors import InputError
-from labeler_backend.records import Instance, Problem, Record, Tell, VideoRecord
-from labeler_backend.studio.attributes import beside_of
-from labeler_backend.studio.choosing import Choice, Entry, Policy, annotator_of, choose, entry_id
+from labeler_backend.records import Problem, Record, Tell, VideoRecord
+from labeler_backend.studio.choosing import Choice, Entry, Policy, choose
 from labeler_backend.studio.config import LabelingConfig
-from labeler_backend.studio.instances import Origin, Size, fitted, instances, majority
+from labeler_backend.studio.marked import EntryReader, Marked
 from labeler_backend.studio.names import Names
-from labeler_backend.studio.regions import region_size
-from labeler_backend.studio.results import LabeledObject, Reading, read_result
+from labeler_backend.studio.pages import MAX_PAGES, Page, pages_of
+from labeler_backend.studio.picture_records import picture_instances
+from labeler_backend.studio.regions import text
 from labeler_backend.studio.tags import Tags, read_tags
 from labeler_backend.studio.task_files import ExportError, tasks_in
-from labeler_backend.studio.task_media import Kind, Medium, frame_of, media_of
-from labeler_backend.video.info import VideoInfo
+from labeler_backend.studio.task_media import Kind, frame_of, media_of
+from labeler_backend.studio.video_records import VideoInfos, clip_of, look_at
 
 __all__ = ["ExportError", "Policy", "records", "tasks_in"]
 
-VideoInfos = Callable[[str, int], VideoInfo | None]
-
-_PAGES = 4096  # of one task
-_FIRST_PAGED_ID = 2**40
-_FIRST_HASHED_ID = 2**39
+_FIRST_HASHED_ID = 2**39  # between the ids that Label Studio gives and those of pages
 
 
 def records(
@@ -41,6 +35,9 @@ def records(
     video_info: VideoInfos | None = None,
 ) -> Iterator[Record | VideoRecord]:
     """Tasks → a record for each picture and video, one task at a time.
+
+    A record's id is its task's, where the task shows one picture; else 2**40 + 4096 · task id + which. A task
+    without an id gets one from its data.
 
     Args:
         tasks: as Label Studio exports them.
@@ -57,29 +54,13 @@ def records(
 
 @dataclass(frozen=True, slots=True)
 class _Task:
+    """`id` is Label Studio's; `record_id` stands in for it where there is none."""
+
     id: int | None
     record_id: int
     data: Mapping[str, Any]
     group: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Marked:
-    """One annotation or prediction, read."""
-
-    origin: Origin
-    reading: Reading
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """One picture of a task."""
-
-    to_name: str
-    page: int
-    uri: str | None
-    id: int
-    file_name: str
+    predictions: Sequence[Any]
 
 
 class _Reader:
@@ -90,127 +71,140 @@ class _Reader:
         self._tell = tell
         self._tags = tags
         self._video_info = video_info
+        self._entries = EntryReader(tell, tags)
         self._names = Names()
         self._ids: set[int] = set()
 
     def read(self, task: Mapping[str, Any]) -> list[Record | VideoRecord]:
+        """The records of one task."""
         head = self._head(task)
         if head is None:
             return []
-        annotations = self._entries(head, task, "annotations")
+        annotations = self._objects(head, task, "annotations")
         wanted = self._policy.predictions != "never"
-        predictions = self._entries(head, task, "predictions") if wanted else []
+        predictions = self._objects(head, task, "predictions") if wanted else []
         choices = choose(annotations, predictions, self._policy)
-        marked = [[m for entry in c.entries for m in self._marked(head, entry, c)] for c in choices]
         if not choices:
             return []
-        pictures = self._pictures(head, [m.reading for ms in marked for m in ms])
+        marked = [self._marked(head, choice) for choice in choices]
+        pages = self._pages(head, [one for found in marked for one in found])
         return [
             record
-            for choice, ms in zip(choices, marked, strict=True)
-            for record in self._records(head, choice, ms, pictures)
+            for choice, found in zip(choices, marked, strict=True)
+            for page in pages
+            if (record := self._record(head, choice, found, page)) is not None
         ]
 
     def _head(self, task: Mapping[str, Any]) -> _Task | None:
         if not isinstance(task, Mapping) or not isinstance(task.get("data"), Mapping):
-            self._tell(Problem("A task has no data: export the project again.", "left out"))
+            self._tell(Problem("A task has no data: export the project again as JSON.", "left out"))
             return None
-        data, given = task["data"], task.get("id")
-        task_id = given if isinstance(given, int) and not isinstance(given, bool) else None
-        task_id = task_id if task_id is not None and 0 < task_id < _FIRST_HASHED_ID else None
+        data, given, predictions = task["data"], task.get("id"), task.get("predictions")
+        task_id = given if isinstance(given, int) and not isinstance(given, bool) else 0
+        task_id = task_id if 0 < task_id < _FIRST_HASHED_ID else 0
         record_id = task_id or _hashed(data)
         if record_id in self._ids:
-            reason = f"Task {task_id or ''} comes twice: the second one was not read."
-            self._tell(Problem(reason, "left out", task_id))
+            which = f"Task {task_id}" if task_id else "A task without an id"
+            self._tell(
+                Problem(f"{which} comes twice: the second one was not read.", "left out", task_id or None)
+            )
             return None
         self._ids.add(record_id)
-        key = self._policy.group_by
-        group = str(data.get(key, record_id)) if key else str(record_id)
-        return _Task(task_id, record_id, data, group)
-
-    def _entries(self, head: _Task, task: Mapping[str, Any], key: str) -> list[Entry]:
-        found = task.get(key) or []
-        if not isinstance(found, list) or not all(isinstance(entry, Mapping) for entry in found):
-            reason = f"The {key} of task {head.id} are not all objects: export the project again as JSON."
-            self._tell(Problem(reason, "left out", head.id))
-        return [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
-
-    def _marked(self, head: _Task, entry: Entry, choice: Choice) -> Iterator[_Marked]:
-        score = entry.get("score")
-        origin = Origin(
-            entry_id(entry),
-            None if choice.predicted else annotator_of(entry),
-            float(score) if choice.predicted and isinstance(score, int | float) and 0 <= score <= 1 else None,
+        named = data.get(self._policy.group_by) if self._policy.group_by is not None else None
+        group = str(record_id if named is None else named)
+        return _Task(
+            task_id or None, record_id, data, group, predictions if isinstance(predictions, list) else ()
         )
-        try:
-            reading = read_result(entry.get("result") or [])
-        except InputError as error:
-            self._tell(Problem(str(error), "left out", head.id, origin.id))
-            return
-        for note in reading.notes:
-            self._tell(Problem(note.reason, note.done, head.id, origin.id, note.id or None))
-        yield _Marked(origin, reading)
 
-    def _pictures(self, head: _Task, readings: Sequence[Reading]) -> list[_Picture]:
-        used: dict[str, Kind] = {}
-        for reading in readings:
-            for one in (*reading.objects, *reading.points):
-                used.setdefault(one.to_name, "image")
-        media, reasons = media_of(head.data, used, self._tags)
+    def _objects(self, head: _Task, task: Mapping[str, Any], key: str) -> list[Entry]:
+        found = task.get(key)
+        entries = found if isinstance(found, list) else [] if found is None else [None]
+        kept = [entry for entry in entries if isinstance(entry, Mapping)]
+        if len(kept) < len(entries):
+            count = len(entries) - len(kept)
+            reason = f"{count} of the {key} of task {head.record_id} are no objects: export it again as JSON."
+            self._tell(Problem(reason, "left out", head.id))
+        return kept
+
+    def _marked(self, head: _Task, choice: Choice) -> list[Marked]:
+        read = [self._entries.read(entry, head.id, predicted=choice.predicted) for entry in choice.entries]
+        return [one for one in read if one is not None]
+
+    def _pages(self, head: _Task, marked: Sequence[Marked]) -> list[Page]:
+        used: dict[str, set[int]] = {}
+        kinds: dict[str, Kind] = {}
+        for one in marked:
+            for drawn in one.reading.drawn():
+                used.setdefault(drawn.to_name, set()).add(drawn.item_index or 0)
+                kinds.setdefault(drawn.to_name, "image")
+            for item in one.tracks:
+                kinds.setdefault(str(item.get("to_name") or ""), "video")
+                used.setdefault(str(item.get("to_name") or ""), set()).add(0)
+        kinds.pop("", None)
+        media, reasons = media_of(head.data, kinds, self._tags)
         for reason in reasons:
             self._tell(Problem(reason, "kept" if used else "left out", head.id))
-        return self._named(head, [medium for medium in media if medium.kind == "image"])
+        pages, more = pages_of(media, used, head.record_id, self._names)
+        if more:
+            reason = f"Task {head.record_id} has {MAX_PAGES + more} pictures: only {MAX_PAGES} were read."
+            self._tell(Problem(reason, "left out", head.id))
+        self._tell_of_strays(head, marked, pages)
+        return pages
 
-    def _named(self, head: _Task, media: Sequence[Medium]) -> list[_Picture]:
-        pages = [(m.to_name, n, uri) for m in media for n, uri in enumerate(m.uris or (None,))]
-        stem = f"task-{head.record_id}"
-        if len(pages) == 1:
-            [(to_name, page, uri)] = pages
-            return [_Picture(to_name, page, uri, head.record_id, self._names.take(uri, stem))]
-        first = _FIRST_PAGED_ID + head.record_id * _PAGES
-        return [
-            _Picture(to_name, page, uri, first + n, self._names.take(uri, f"{stem}-{n}"))
-            for n, (to_name, page, uri) in enumerate(pages[:_PAGES])
-        ]
+    def _tell_of_strays(self, head: _Task, marked: Sequence[Marked], pages: Sequence[Page]) -> None:
+        """Regions on pictures that the task does not have."""
+        places = {(page.to_name, page.index) for page in pages}
+        if any(not page.to_name for page in pages):
+            return
+        for one in marked:
+            for drawn in one.reading.drawn():
+                if (drawn.to_name, drawn.item_index or 0) not in places:
+                    reason = (
+                        f"Region {text(drawn.id)!r} lies on picture {(drawn.item_index or 0) + 1} of "
+                        f"{text(drawn.to_name)!r}, which task {head.record_id} does not have: draw it again."
+                    )
+                    self._tell(Problem(reason, "left out", head.id, one.origin.id, drawn.id or None))
 
-    def _records(
-        self, head: _Task, choice: Choice, marked: Sequence[_Marked], pictures: Sequence[_Picture]
-    ) -> Iterator[Record]:
+    def _record(
+        self, head: _Task, choice: Choice, marked: Sequence[Marked], page: Page
+    ) -> Record | VideoRecord | None:
+        if page.kind == "video":
+            return self._video(head, choice, marked, page)
+        size, found = picture_instances(page, marked, head.predictions, self._policy, self._tell, head.id)
         video, frame = frame_of(head.data) or (None, None)
-        for picture in pictures:
-            by_entry, sizes = [], []
-            for one in marked:
-                objects = [o for o in one.reading.objects if _lies_on(o, picture, pictures)]
-                by_entry.append(instances(objects, beside_of(one.reading.others), one.origin, self._policy))
-                sizes += [region_size(o.item) or (1, 1) for o in objects]
-            size = majority(sizes)
-            yield Record(
-                id=picture.id,
-                file_name=picture.file_name,
-                size=size,
-                instances=tuple(self._agreed(by_entry, size)),
-                uri=picture.uri,
-                task_id=head.id,
-                group=head.group,
-                annotator=choice.annotator,
-                video=video,
-                frame=frame,
-            )
+        return Record(
+            id=page.id,
+            file_name=page.file_name,
+            size=size,
+            instances=found,
+            uri=page.uri,
+            task_id=head.id,
+            group=head.group,
+            annotator=choice.annotator,
+            video=video,
+            frame=frame,
+        )
 
-    def _agreed(self, by_entry: Sequence[Sequence[Instance]], size: Size | None) -> Sequence[Instance]:
-        if size is None:
-            return []
-        scaled = [fitted(found, size) for found in by_entry]
-        return merging.consensus(scaled) if len(scaled) > 1 else scaled[0]
-
-
-def _lies_on(one: LabeledObject, picture: _Picture, pictures: Sequence[_Picture]) -> bool:
-    if (one.item_index or 0) != picture.page:
-        return False
-    return one.to_name == picture.to_name or not picture.to_name
+    def _video(self, head: _Task, choice: Choice, marked: Sequence[Marked], page: Page) -> VideoRecord | None:
+        info = look_at(page, self._video_info, self._tell, head.record_id)
+        clip = clip_of(page, marked, info, self._tell, head.id)
+        if clip is None:
+            return None
+        return VideoRecord(
+            id=page.id,
+            file_name=page.file_name,
+            size=clip.size,
+            frame_count=clip.frame_count,
+            frame_rate=clip.frame_rate,
+            tracks=clip.tracks,
+            uri=page.uri,
+            task_id=head.id,
+            group=head.group,
+            annotator=choice.annotator,
+        )
 
 
 def _hashed(data: Mapping[str, Any]) -> int:
     """An id for a task without one, the same whenever its data is."""
-    text = json.dumps(data, sort_keys=True, default=str)
-    return _FIRST_HASHED_ID + int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=4).digest(), "big")
+    written = json.dumps(data, sort_keys=True, default=str).encode()
+    return _FIRST_HASHED_ID + int.from_bytes(hashlib.blake2b(written, digest_size=4).digest(), "big")

@@ -21,7 +21,13 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/?/?")
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\\ud800-\udfff\u2028\u2029]')
 _DRIVE = re.compile(r"[A-Za-z]:")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
-_MIME_SUFFIXES = {"jpeg": "jpg", "svg+xml": "svg", "tiff": "tif", "x-icon": "ico", "vnd.microsoft.icon": "ico"}
+_MIME_SUFFIXES = {
+    "jpeg": "jpg",
+    "svg+xml": "svg",
+    "tiff": "tif",
+    "x-icon": "ico",
+    "vnd.microsoft.icon": "ico",
+}
 _LONGEST_PART = 180  # bytes; file systems take 255, and writers add suffixes
 _LONGEST_NAME = 900
 _NESTED = 3
@@ -139,4 +145,4 @@ def _digest(text: str) -> str:
 
 def _folded(name: str) -> str:
     """What is the same to file systems that do not tell upper from lower case, or spellings of é."""
-    return name if name.isascii() and name.islower() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -188,7 +188,7 @@ def region_labels(result: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     kind = str(result.get("type"))
     found = value.get(kind if kind.endswith("labels") else "labels")
-    return tuple(label for label in found if isinstance(label, str)) if isinstance(found, list) else ()
+    return tuple([label for label in found if isinstance(label, str)]) if isinstance(found, list) else ()
 
 
 def fits_type(result: Mapping[str, Any]) -> bool:
@@ -220,7 +220,10 @@ def text(value: object) -> str:
 
 
 def _found_shape(value: Mapping[str, Any]) -> str | None:
-    return next((shape for shape, keys in _KEYS if keys <= value.keys()), None)
+    for shape, keys in _KEYS:
+        if keys <= value.keys():
+            return shape
+    return None
 
 
 def _items(

@@ -30,7 +30,7 @@ Item = Mapping[str, Any]
 Key = tuple[str, str, int | None]  # region id, object tag, page
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take thrice as long to make, and there are many
 class LabeledObject:
     """One object somebody (or a prediction) marked.
 
@@ -119,6 +119,10 @@ class Reading:
     others: list[Item]
     notes: list[Note]
 
+    def drawn(self) -> list[LabeledObject | LabeledPoint]:
+        """Everything that lies on a picture."""
+        return [*self.objects, *self.points]
+
 
 def read_result(results: Sequence[Any]) -> Reading:
     """A `result` → what it marks, with a note on everything that could not be taken as it is.
@@ -136,7 +140,7 @@ def read_result(results: Sequence[Any]) -> Reading:
     beside = _labels_beside(items)
     points = [item for item, kind in zip(items, kinds, strict=True) if kind == POINT]
     drawn = [item for item, kind in zip(items, kinds, strict=True) if kind not in (None, POINT)]
-    others = [i for i, kind in zip(items, kinds, strict=True) if kind is None and i.get("type") != "labels"]
+    others = [item for item, kind in zip(items, kinds, strict=True) if kind is None and not _names(item)]
     objects = _apart(_objects(drawn, beside, notes), notes)
     found = Reading(_whole(objects), list(_points(points, beside, notes)), others, notes)
     notes += _stray_labels(items, kinds)
@@ -154,7 +158,9 @@ def _shape(item: Item) -> str | None:
     return shape_of(kind) if isinstance(kind, str) else None
 
 
-def _objects(drawn: Sequence[Item], beside: Mapping[Key, tuple[str, ...]], notes: list[Note]) -> Iterator[LabeledObject]:
+def _objects(
+    drawn: Sequence[Item], beside: Mapping[Key, tuple[str, ...]], notes: list[Note]
+) -> Iterator[LabeledObject]:
     for item, area in zip(drawn, regions_to_areas(drawn), strict=True):
         if area.shape is None:
             notes.append(Note(id_of(item), item["type"], sentence(item, area.note)))
@@ -177,7 +183,9 @@ def _objects(drawn: Sequence[Item], beside: Mapping[Key, tuple[str, ...]], notes
         )
 
 
-def _points(items: Sequence[Item], beside: Mapping[Key, tuple[str, ...]], notes: list[Note]) -> Iterator[LabeledPoint]:
+def _points(
+    items: Sequence[Item], beside: Mapping[Key, tuple[str, ...]], notes: list[Note]
+) -> Iterator[LabeledPoint]:
     for item in items:
         size, key = region_size(item), _key(item)
         try:
@@ -206,23 +214,29 @@ def _labels_beside(items: Sequence[Item]) -> dict[Key, tuple[str, ...]]:
     """What the `<Labels>` items say, per region."""
     names: dict[Key, tuple[str, ...]] = {}
     for item in items:
-        if item.get("type") == "labels":
+        if _names(item):
             names[_key(item)] = names.get(_key(item), ()) + region_labels(item)
     return names
 
 
 def _stray_labels(items: Sequence[Item], kinds: Sequence[str | None]) -> Iterator[Note]:
     """`labels` on pictures that name no region: the editor leaves them when a suggestion is accepted."""
-    bare = {_key(i) for i, kind in zip(items, kinds, strict=True) if kind and not i["type"].endswith("labels")}
+    bare = {
+        _key(i) for i, kind in zip(items, kinds, strict=True) if kind and not i["type"].endswith("labels")
+    }
     for item in items:
-        if item.get("type") == "labels" and on_picture(item) and _key(item) not in bare:
+        if _names(item) and _key(item) not in bare:
             name = id_of(item)
-            reason = f"The labels of region {text(name)!r} belong to no shape of their own: they can be ignored."
+            reason = (
+                f"The labels of region {text(name)!r} belong to no shape of their own: they can be ignored."
+            )
             yield Note(name, "labels", reason)
 
 
-def on_picture(item: Item) -> bool:
-    """Whether a `labels` item lies on a picture; others are of texts, sounds and videos."""
+def _names(item: Item) -> bool:
+    """Whether it is a `<Labels>` item of a picture; others are of texts, sounds and videos."""
+    if item.get("type") != "labels":
+        return False
     value = item.get("value")
     return "original_width" in item or (isinstance(value, Mapping) and "points" in value)
 
@@ -240,7 +254,9 @@ def _apart(drawn: Iterator[LabeledObject], notes: list[Note]) -> list[LabeledObj
             continue
         count = next(n for n in range(2, len(found) + 3) if (f"{one.id}#{n}", *key[1:]) not in found)
         name = f"{one.id}#{count}"
-        reason = f"{named(one.item)} has the id of another region, and is called {name!r} here: both were kept."
+        reason = (
+            f"{named(one.item)} has the id of another region, and is called {name!r} here: both were kept."
+        )
         notes.append(Note(one.id, one.type, reason, "kept"))
         found[name, one.to_name, one.item_index] = replace(one, id=name, region_ids=(name,))
     return list(found.values())

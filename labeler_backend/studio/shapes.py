@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -61,15 +62,8 @@ def polygon_outline(value: Mapping[str, Any], size: tuple[int, int]) -> FloatArr
     if value.get("closed") is False:
         raise ShapeError("its polygon was not closed")
     points = _items(value, "points")
-    try:
-        flat = list(chain.from_iterable(points))
-        if {2} >= set(map(len, points)) and _NUMBERS >= set(map(type, flat)):
-            outline = np.array(flat, np.float64).reshape(-1, 2)
-            if (np.abs(outline) <= _FAR).all():  # nor is NaN
-                return _pixels(outline, size)
-    except (TypeError, OverflowError):
-        pass
-    return _pixels([_pair(point) for point in points], size)  # says which of them is none
+    flat = _flat(points)
+    return _pixels([_pair(point) for point in points] if flat is None else flat, size)
 
 
 def rectangle_outline(value: Mapping[str, Any], size: tuple[int, int]) -> FloatArray:
@@ -163,6 +157,18 @@ def _items(value: Mapping[str, Any], key: str) -> list[Any]:
     return found
 
 
+def _flat(points: list[Any]) -> list[float] | None:
+    """x, y, x, y, … where all are pairs of sensible numbers: in bulk, since this is most of what is read."""
+    try:
+        flat = list(chain.from_iterable(points))
+        if not ({2} >= set(map(len, points)) and set(map(type, flat)) <= _NUMBERS):
+            return None
+        sensible = not flat or (math.isfinite(sum(flat)) and -_FAR <= min(flat) <= max(flat) <= _FAR)
+    except (TypeError, OverflowError):
+        return None
+    return flat if sensible else None
+
+
 def _pair(point: Any) -> tuple[float, float]:
     if not isinstance(point, Sequence) or isinstance(point, str) or len(point) != 2:
         raise ShapeError("one of its points is not a pair of numbers")
@@ -192,9 +198,14 @@ def _control(vertex: Mapping[str, Any], key: str) -> FloatArray | None:
 
 
 def _pixels(percent: npt.ArrayLike, size: tuple[int, int]) -> FloatArray:
-    height, width = size
-    scaled: FloatArray = np.asarray(percent, np.float64).reshape(-1, 2) * (width / 100, height / 100)
+    scaled: FloatArray = np.asarray(percent, np.float64).reshape(-1, 2) * _scale(size)
     return scaled
+
+
+@lru_cache(maxsize=1000)
+def _scale(size: tuple[int, int]) -> FloatArray:
+    """Pixels per percent, x and y."""
+    return np.array([size[1] / 100, size[0] / 100])
 
 
 def _percent(pixels: FloatArray, size: tuple[int, ...]) -> FloatArray:

@@ -15,11 +15,16 @@ from labeler_backend.studio.task_data import addresses
 Kind = Literal["image", "video"]
 
 _VARIABLE = re.compile(r"\$([^\s,${}?&]+)")
-_ADDRESS = re.compile(r"(?i)(https?|s3a?|gs|azure[-_]blob|abfs|hdfs|file)://.|/(data|tasks|projects)/.|data:image/")
-_SUFFIXES: Mapping[str, str] = {
-    **dict.fromkeys("jpg jpeg jpe jfif png gif bmp webp tif tiff svg avif heic heif jp2 ico ppm pgm".split(), "image"),
-    **dict.fromkeys("mp4 m4v mov avi mkv webm mpg mpeg ogv wmv flv ts 3gp".split(), "video"),
-    **dict.fromkeys("wav mp3 ogg oga flac m4a aac opus txt csv tsv json html htm pdf md xml".split(), "other"),
+_ADDRESS = re.compile(
+    r"(?i)(https?|s3a?|gs|azure[-_]blob|abfs|hdfs|file)://.|/(data|tasks|projects)/.|data:image/"
+)
+_PICTURES = "jpg jpeg jpe jfif png gif bmp webp tif tiff svg avif heic heif jp2 ico ppm pgm"
+_VIDEOS = "mp4 m4v mov avi mkv webm mpg mpeg ogv wmv flv ts 3gp"
+_OTHERS = "wav mp3 ogg oga flac m4a aac opus txt csv tsv json html htm pdf md xml"
+_SUFFIXES = {
+    suffix: kind
+    for kind, suffixes in (("image", _PICTURES), ("video", _VIDEOS), ("other", _OTHERS))
+    for suffix in suffixes.split()
 }
 
 
@@ -38,7 +43,9 @@ class Medium:
     uris: tuple[str, ...]
 
 
-def media_of(data: Mapping[str, Any], used: Mapping[str, Kind], tags: Tags | None) -> tuple[list[Medium], list[str]]:
+def media_of(
+    data: Mapping[str, Any], used: Mapping[str, Kind], tags: Tags | None
+) -> tuple[list[Medium], list[str]]:
     """A task's pictures and videos, and sentences on what could not be told.
 
     Args:
@@ -61,14 +68,20 @@ def media_of(data: Mapping[str, Any], used: Mapping[str, Kind], tags: Tags | Non
 def frame_of(data: Mapping[str, Any]) -> tuple[str, int] | None:
     """Video and frame (from 0) that a task's picture is, in a project that labels videos frame by frame."""
     video, frame = data.get("video"), data.get("frame")
-    if isinstance(video, str) and video and isinstance(frame, int) and not isinstance(frame, bool) and frame >= 0:
+    if (
+        isinstance(video, str)
+        and video
+        and isinstance(frame, int)
+        and not isinstance(frame, bool)
+        and frame >= 0
+    ):
         return video, frame
     return None
 
 
 def looks_like(value: object) -> str:
     """What an address seems to be of: `image`, `video`, `other` (a sound, a text), `address`; else empty."""
-    if not isinstance(value, str) or len(value) > 4096 and not value.startswith("data:image/"):
+    if not isinstance(value, str) or (len(value) > 4096 and not value.startswith("data:image/")):
         return ""
     if value[:5].lower() == "data:":
         return "image" if value[:11].lower() == "data:image/" else "other"
@@ -109,11 +122,11 @@ def _guessed(data: Mapping[str, Any], used: Mapping[str, Kind], reasons: list[st
     if frame_of(data):
         likes["video"] = "other"
     if not used:
-        found = _unused(texts, likes)
-        if found is None:
+        medium = _unused(texts, likes)
+        if medium is None:
             reasons.append("The task's data holds no picture and no video: only those are exported.")
         else:
-            yield found
+            yield medium
         return
     named = {name: name for name in used if name in texts}
     for name, kind in used.items():

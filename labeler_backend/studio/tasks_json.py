@@ -42,6 +42,7 @@ _DECIMALS = 5  # of percent
 _POINT_WIDTH = 0.5  # percent: how large the editor draws a key point
 _NOT_IN_XML = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 _UNNAMED = "object"
+_ENVELOPE = ("to_name", "original_width", "original_height", "image_rotation")
 
 _Region = dict[str, Any]
 
@@ -58,8 +59,8 @@ class TasksDataset:
         categories: classes, which become the config's labels.
         options: `segmentation` has no effect: `kind` says it.
         tell: of what cannot be taken as it is.
-        kind: what the regions are; `auto`: polygons with their exact corners where they are polygons, each ring
-            a region; brush for masks.
+        kind: what the regions are; `auto`: polygons with their exact corners where they are polygons, each
+            ring a region; brush for masks.
         image_prefix: what makes an address of a file's name, such as `/data/local-files/?d=photos/`; the name
             is quoted behind it. Without one the task has the address that the record knows, or the bare name.
         model_version: of the predictions.
@@ -136,10 +137,7 @@ class TasksDataset:
         return self._open.enter_context((self._folder / name).open("wb"))
 
     def _data(self, record: Record) -> dict[str, Any]:
-        if self._prefix:
-            address = self._prefix + quote(record.file_name)
-        else:
-            address = record.uri or record.file_name
+        address = self._prefix + quote(record.file_name) if self._prefix else record.uri or record.file_name
         frame = {"video": record.video, "frame": record.frame} if record.video is not None else {}
         return {_IMAGE: address, **frame}
 
@@ -160,8 +158,8 @@ class TasksDataset:
             regions += found
         if many:
             reason = (
-                f"{many} polygons of {record.file_name} have more than {HARD_MAX_POINTS} points, with which Label "
-                "Studio's editor hangs: import them with --kind brush."
+                f"{many} objects of {record.file_name} have polygons of over {HARD_MAX_POINTS} points, with "
+                "which Label Studio's editor hangs: import them with --kind brush."
             )
             self._say(record, reason, "kept")
         return regions
@@ -197,12 +195,9 @@ class TasksDataset:
             size = parent["original_height"], parent["original_width"]
             x, y = _percent(np.array([[point.x, point.y]]), size)[0]
             value = {"x": x, "y": y, "width": _POINT_WIDTH, "keypointlabels": [label]}
-            name = f"{parent['id']}-k{number}"
-            same = {
-                key: parent[key] for key in ("to_name", "original_width", "original_height", "image_rotation")
-            }
-            points.append({"id": name, "type": "keypointlabels", "from_name": "keypoint", "parentID": parent["id"],
-                           **same, "value": value})  # fmt: skip
+            region = {"id": f"{parent['id']}-k{number}", "type": "keypointlabels", "from_name": "keypoint"}
+            same = {key: parent[key] for key in _ENVELOPE}
+            points.append({**region, **same, "parentID": parent["id"], "value": value})
         return points
 
     def _label(self, label: str) -> str:

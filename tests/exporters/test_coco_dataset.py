@@ -245,6 +245,14 @@ def test_keypoints_stand_in_one_order(tmp_path: Path) -> None:
     assert "keypoints" not in car
 
 
+def test_of_two_key_points_of_a_name_the_first_is_kept(tmp_path: Path) -> None:
+    points = (Keypoint("nose", 1, 2), Keypoint("ear", 3, 4), Keypoint("nose", 5, 6))
+    _, (problem,) = export(tmp_path, [record(Instance(square(0, 0, 30), "a", "r7", keypoints=points))])
+    assert (problem.done, problem.region_id) == ("left out", "r7")
+    (one,) = annotations(tmp_path)
+    assert (one["num_keypoints"], one["keypoints"]) == (2, [1, 2, 2, 3, 4, 2])
+
+
 @pytest.mark.parametrize(
     ("records", "said"),
     [

@@ -8,7 +8,7 @@ from exporters.rings import joined, outlines
 from labeler_backend.masks.polygons import polygons_to_mask
 from labeler_backend.masks.rle import BoolMask, encode
 from labeler_backend.masks.shape import Ring
-from tests.exporters.made import BLOBS, RING, disc, noisy_masks
+from tests.exporters.made import BLOBS, RING, SIZE, disc, noisy_masks
 
 
 def drawn(rings: list[Ring], shape: tuple[int, ...]) -> BoolMask:
@@ -55,4 +55,4 @@ def test_an_empty_mask_has_no_outline() -> None:
 
 def test_bridges_do_not_show_in_our_own_drawing() -> None:
     (one,) = outlines(encode(RING), 0)
-    np.testing.assert_array_equal(polygons_to_mask([Polygon(one)], RING.shape), RING)
+    np.testing.assert_array_equal(polygons_to_mask([Polygon(one)], SIZE), RING)

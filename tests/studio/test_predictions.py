@@ -39,7 +39,8 @@ def predicted(config: LabelingConfig, *proposals: Proposal, task: int = 1) -> Pr
 @pytest.mark.parametrize("tag", ["PolygonLabels", "BrushLabels", "BitmaskLabels", "RectangleLabels"])
 def test_proposals_become_regions_of_the_answer_tag(tag: str) -> None:
     answer = predicted(config_of(control(tag)), found(ASIDE, 0.5), found(ring(), 0.81236))
-    objects, dropped = read_result(through_json(answer.result))
+    reading = read_result(through_json(answer.result))
+    objects, dropped = reading.objects, reading.notes
     assert [o.labels for o in objects] == [("car",), ("car",)]
     assert [o.score for o in objects] == [0.8124, 0.5]
     assert answer.score == 0.8124
@@ -212,7 +213,7 @@ def clicked(*items: Any, config: LabelingConfig | None = None, pages: Any = None
 )
 def test_prompts(items: list[Any], expected: BoolMask | None) -> None:
     answer = clicked(*items)
-    masks = [o.mask for o in read_result(through_json(answer.result))[0]]
+    masks = [o.mask for o in read_result(through_json(answer.result)).objects]
     assert len(masks) == (expected is not None)
     if expected is not None:
         assert iou(masks[0], expected) > 0.93
@@ -253,7 +254,7 @@ def test_objects_are_shown_side_by_side_unless_asked(overlap: float) -> None:
 
 def test_objects_that_do_not_touch_are_regions_of_their_own() -> None:
     answer = predicted(config_of(POLYGONS), found(ring() | ASIDE, 0.9))
-    objects, _ = read_result(through_json(answer.result))
+    objects = read_result(through_json(answer.result)).objects
     assert len({o.id for o in objects}) == 2
     assert iou(objects[1].mask, ASIDE) > 0.9
 
