@@ -85,6 +85,9 @@ TASKS = [
     task(5, annotation(5, polygon("s"), was_cancelled=True)),
 ]
 
+JSON_MIN = {"image": "a.jpg", "id": 1, "label": [], "annotator": 1, "annotation_id": 1,
+            "created_at": "2026-11-01T00:00:00Z", "updated_at": "2026-11-01T00:00:00Z", "lead_time": 1.0}  # fmt: skip
+
 
 def write(content: Any = TASKS, name: str = "export.json") -> str:
     Path(name).write_text(json.dumps(content))
@@ -141,7 +144,7 @@ def test_json_says_it_all(call: Call) -> None:
         pytest.param("label-studio", ["tasks.json", "config.xml"], id="label-studio"),
         pytest.param("youtube-vis", ["instances.json"], id="youtube-vis"),
         pytest.param("mot", ["labels.txt"], id="mot"),
-        pytest.param("davis", ["ImageSets/2017/train.txt"], id="davis"),
+        pytest.param("davis", ["objects.json"], id="davis"),
     ],
 )
 def test_formats(call: Call, format: str, files: list[str]) -> None:  # noqa: A002
@@ -297,9 +300,8 @@ class TestPictures:
     [
         pytest.param("", "empty", id="empty"),
         pytest.param("{", "", id="no JSON"),
-        pytest.param('[{"id": 1, "image": "a.jpg", "label": []}]', "JSON-MIN", id="JSON-MIN"),
+        pytest.param(json.dumps([JSON_MIN]), "JSON-MIN", id="JSON-MIN"),
         pytest.param("id,image\n1,a.jpg\n", "JSON", id="CSV"),
-        pytest.param('{"id": 1, "data": {}}\n{"id": 2, "data": {}}\n', "JSON", id="JSONL"),
     ],
 )
 def test_what_is_no_export(call: Call, content: str, says: str) -> None:
@@ -326,7 +328,9 @@ def test_what_is_no_export(call: Call, content: str, says: str) -> None:
         pytest.param(
             ["export.json", "--out", "out", "--categories", "export.json"], "export.json", id="no ids"
         ),
-        pytest.param(["export.json", "--out", "full"], "--overwrite", id="a folder with something in it"),
+        pytest.param(
+            ["export.json", "--out", "full"], "no export of ours", id="a folder with something in it"
+        ),
         pytest.param(["export.json", "--out", "full", "--overwrite"], "full", id="somebody's files"),
         pytest.param(["--ls-project", "1", "--out", "out"], "LABEL_STUDIO_URL", id="which Label Studio"),
     ],
@@ -340,6 +344,16 @@ def test_what_is_refused(call: Call, arguments: list[str], says: str) -> None:
     assert says in result.stderr
     assert not Path("out").exists()
     assert Path("full/thesis.txt").exists()
+
+
+def test_an_earlier_export_is_replaced_only_when_asked(call: Call) -> None:
+    call(write(), "--out", "out")
+    again = call(write(TASKS[:1]), "--out", "out")
+    assert again.exit_code == 2
+    assert "--overwrite" in again.stderr
+    assert len(labels()) == 2
+    assert call(write(TASKS[:1]), "--out", "out", "--overwrite").exit_code == 0
+    assert len(labels()) == 1
 
 
 @pytest.mark.parametrize(("flags", "code"), [([], 0), (["--strict"], 1)])
