@@ -110,7 +110,8 @@ def run_labeler(folder: Path, server: Server | None, *arguments: object) -> None
         [*command, "--out", str(folder), "--overwrite"], env=environment, capture_output=True, text=True
     )
     if done.returncode:
-        raise Trouble(f"exit code {done.returncode}: {one_line(done.stderr or done.stdout)}")
+        said = (done.stderr or done.stdout).strip().splitlines() or [""]
+        raise Trouble(f"exit code {done.returncode}: {one_line(said[-1])}")
 
 
 def _studio(server: Server, project: int, kind: str) -> Callable[[Path], None]:

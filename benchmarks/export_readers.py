@@ -94,12 +94,12 @@ def supervision_coco(file: Path) -> Masks:
 
 
 def supervision_yolo(folder: Path) -> Masks:
-    """`DetectionDataset.from_yolo`, of the folder without splits."""
+    """`DetectionDataset.from_yolo`, of a folder made without --split."""
     supervision = importlib.import_module("supervision")
     return supervision_masks(
         supervision.DetectionDataset.from_yolo(
-            images_directory_path=str(folder / "images"),
-            annotations_directory_path=str(folder / "labels"),
+            images_directory_path=str(folder / "images" / "train"),
+            annotations_directory_path=str(folder / "labels" / "train"),
             data_yaml_path=str(folder / "data.yaml"),
             force_masks=True,
         )
