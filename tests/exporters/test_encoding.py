@@ -5,11 +5,7 @@ from hypothesis import given
 from exporters.encoding import paint, rle_of, upright_box
 from labeler_backend.masks.rle import encode
 from labeler_backend.masks.shape import Polygons, Shape, to_mask, to_rle
-<<<<<<< HEAD
-from tests.exporters.made_videos import SIZE, box, disc, shapes
-=======
 from tests.exporters.drawn import SIZE, box, disc, shapes
->>>>>>> video
 
 H, W = SIZE
 TRIANGLE = np.array([[3.0, 2.0], [50.0, 5.0], [20.0, 38.0]])

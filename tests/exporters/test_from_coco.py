@@ -15,11 +15,7 @@ from labeler_backend.errors import InputError
 from labeler_backend.masks.rle import RLE, decode, encode
 from labeler_backend.masks.shape import Polygons, Shape, to_mask
 from labeler_backend.records import Instance, Keypoint, Problem, Record
-<<<<<<< HEAD
-from tests.exporters.made_videos import SIZE, box, disc, shapes, write
-=======
 from tests.exporters.drawn import SIZE, box, disc, shapes, write
->>>>>>> video
 
 H, W = SIZE
 SQUARE = [2, 3, 12, 3, 12, 13, 2, 13]
