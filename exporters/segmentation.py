@@ -9,10 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from exporters.patches import encoded
 from exporters.rings import outlines
 from labeler_backend.masks.rle import RLE
-from labeler_backend.masks.shape import Polygons, Ring, Shape
+from labeler_backend.masks.shape import Polygons, Ring, Shape, to_rle
 
 _TOLERANCE = 0.6  # pixels: takes the staircase out of an outline
 _ENOUGH = 0.98  # IoU with the mask; below it, the outline is kept to the pixel
@@ -52,7 +51,7 @@ def draw(
     for shape, rings in zip(shapes, wanted, strict=True):
         own = slice(at, at + len(rings))
         at += len(rings)
-        masks.append(_merged(drawn[own]) if rings else encoded(shape))
+        masks.append(_merged(drawn[own]) if rings else to_rle(shape))
         texts.append(_polygons_text(flat[own]) if rings else _rle_text(masks[-1]))
     drawings = _measured(texts, masks)
     for n, (shape, rings) in enumerate(zip(shapes, wanted, strict=True)):
@@ -99,7 +98,7 @@ def _merged(drawn: list[RLE]) -> RLE:
 def _measured(texts: Sequence[str], masks: list[RLE]) -> list[Drawing | None]:
     if not masks:
         return []
-    areas = coco_mask.area(masks).tolist()
+    areas = [int(coco_mask.area(mask)) for mask in masks]  # a list of 256 makes it overflow
     boxes = coco_mask.toBbox(masks).astype(np.int64).tolist()
     return [
         Drawing(text, area, tuple(box)) if area else None

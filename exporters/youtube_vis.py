@@ -15,12 +15,12 @@ from pycocotools import mask as coco_mask
 from exporters.categories import Categories
 from exporters.clips import Clip, track_problem
 from exporters.coco_file import as_json
-from exporters.encoding import rle_of
 from exporters.uris import address_without_secrets
 from exporters.video import VideoWriter
 from exporters.writer import Options, problem
 from labeler_backend import __version__
 from labeler_backend.masks.rle import RLE
+from labeler_backend.masks.shape import to_rle
 from labeler_backend.records import Tell, Track
 
 PICTURES = "JPEGImages"
@@ -132,7 +132,7 @@ class _JsonFile:
 
 
 def _codes(track: Track) -> Iterator[tuple[int, RLE]]:
-    return ((position, rle_of(shape)) for position, shape in track.shapes.items())
+    return ((position, to_rle(shape)) for position, shape in track.shapes.items())
 
 
 def _annotation(track: Track, codes: Mapping[int, RLE], length: int) -> dict[str, Any]:
