@@ -138,7 +138,8 @@ def _edges(shape: Polygons) -> npt.NDArray[np.int64]:
     strip = np.zeros((columns.stop - columns.start, height), np.int8)
     strip[:, rows] = mask.T
     found: npt.NDArray[np.int64] = np.flatnonzero(np.diff(strip.ravel(), prepend=0, append=0))
-    return found + columns.start * height
+    found += columns.start * height
+    return found
 
 
 def _box_edges(box: tuple[int, int, int, int], height: int) -> npt.NDArray[np.int64]:

@@ -85,8 +85,16 @@ TASKS = [
     task(5, annotation(5, polygon("s"), was_cancelled=True)),
 ]
 
-JSON_MIN = {"image": "a.jpg", "id": 1, "label": [], "annotator": 1, "annotation_id": 1,
-            "created_at": "2026-11-01T00:00:00Z", "updated_at": "2026-11-01T00:00:00Z", "lead_time": 1.0}  # fmt: skip
+JSON_MIN = {
+    "image": "a.jpg",
+    "id": 1,
+    "label": [],
+    "annotator": 1,
+    "annotation_id": 1,
+    "created_at": "2026-11-01T00:00:00Z",
+    "updated_at": "2026-11-01T00:00:00Z",
+    "lead_time": 1.0,
+}
 
 
 def write(content: Any = TASKS, name: str = "export.json") -> str:

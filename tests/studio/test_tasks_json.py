@@ -16,7 +16,7 @@ from labeler_backend.masks.rle import encode
 from labeler_backend.masks.shape import Polygons, to_mask
 from labeler_backend.records import Instance, Keypoint, Problem, Record, VideoRecord
 from labeler_backend.studio.config import LabelingConfig, read_config
-from labeler_backend.studio.regions import region_to_mask
+from labeler_backend.studio.regions import region_to_shape
 from labeler_backend.studio.results import read_result
 from labeler_backend.studio.tasks_json import Kind, TasksDataset
 from tests.exporters.drawn import SIZE, box, disc, shapes
@@ -69,7 +69,7 @@ def test_masks_come_back(tmp_path: Path, found: list[Instance], kind: Kind) -> N
             corners = np.array(region["value"]["points"]) * (W / 100, H / 100)
             np.testing.assert_allclose(corners, instance.shape.rings[0], atol=1e-3)  # type: ignore[union-attr]
         else:
-            np.testing.assert_array_equal(region_to_mask(region), to_mask(instance.shape))
+            np.testing.assert_array_equal(to_mask(region_to_shape(region)), to_mask(instance.shape))
     for task in tasks:
         for prediction in task["predictions"]:
             assert config.validate(prediction) == []
