@@ -8,8 +8,6 @@ from typing import Any
 
 from PIL import Image, ImageOps, JpegImagePlugin
 from PIL.ImageFile import ImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from labeler_backend.errors import InputError
 from labeler_backend.media import FORMATS, opened
@@ -18,7 +16,7 @@ MAX_PIXELS = 2**31 - 1
 """More than that COCO's RLE cannot count. Headers alone are read, so that less need not be refused."""
 JPEG_QUALITY = 95
 
-_ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 0x0100, 0x0101
+_ORIENTATION = 0x0112
 # description, maker, model, resolution (3), software, date, artist, host, copyright, EXIF, GPS
 _DESCRIPTIVE = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 33432, 34665, 34853}
 
@@ -29,18 +27,8 @@ def header(path: Path) -> tuple[tuple[int, int], int]:
     Raises:
         InputError: it is damaged, too large, or no picture.
     """
-    with opened(path, max_pixels=MAX_PIXELS):  # for its sentences
-        pass
-    with Image.open(path, formats=FORMATS) as image:
-        exif = image.getexif() if not isinstance(image, PngImageFile) else Image.Exif()
-        if isinstance(image, PngImageFile):  # its getexif() would decode the image to look for a late chunk
-            exif.load(image.info.get("exif") or b"")
-        orientation = exif.get(_ORIENTATION)
-        width, height = image.size
-        if isinstance(image, TiffImageFile):  # whose size is turned already, in newer Pillows
-            width, height = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
-        size = (width, height) if orientation in range(5, 9) else (height, width)
-        return size, next((known for known in range(1, 9) if known == orientation), 1)
+    with opened(path, max_pixels=MAX_PIXELS) as picture:
+        return picture.size, picture.orientation
 
 
 def turn(source: Path, target: Path) -> None:

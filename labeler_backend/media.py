@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from labeler_backend.errors import InputError
 
@@ -34,7 +35,7 @@ MIN_SIDE = 8
 """Pixels; below it there is nothing for a patch to see."""
 
 _TRANSPOSED = range(5, 9)  # EXIF orientations that swap width and height
-_ORIENTATION = 0x0112
+_ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 0x0100, 0x0101
 
 # Pillow's own guard against decompression bombs cannot be lifted per image; `opened` checks every header
 # itself, against a lower limit, before a pixel is decoded.
@@ -47,10 +48,12 @@ class Picture:
 
     Attributes:
         size: (H, W) of the upright image in pixels, as the header has it.
+        orientation: EXIF's, 1 (upright) to 8.
         note: what a person should know of how it is read (an animation's first frame), or empty.
     """
 
     size: tuple[int, int]
+    orientation: int
     note: str
     _image: Image.Image
     _name: str
@@ -62,7 +65,7 @@ class Picture:
             InputError: the file is cut off or damaged.
         """
         with _sentences(self._name):
-            upright = ImageOps.exif_transpose(self._image)
+            upright = ImageOps.exif_transpose(_decodable(self._image))
             return np.ascontiguousarray(_to_rgb(upright), dtype=np.uint8)
 
 
@@ -85,10 +88,10 @@ def opened(data: bytes | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: st
         image = Image.open(source, formats=FORMATS)
     with image:
         with _sentences(name):
-            size = _upright_size(image)  # reads no pixels, so that the check comes first
+            size, orientation = _upright(image)  # reads no pixels, so that the check comes first
             _check_size(size, max_pixels, name)
             note = _note(image)
-        yield Picture(size, note, image, name)
+        yield Picture(size, orientation, note, image, name)
 
 
 def decode(data: bytes | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> RGB:
@@ -125,14 +128,25 @@ def _check_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
         )
 
 
-def _upright_size(image: Image.Image) -> tuple[int, int]:
+def _upright(image: Image.Image) -> tuple[tuple[int, int], int]:
+    """(H, W) as it is shown, and the EXIF orientation."""
     width, height = image.size
+    if isinstance(image, TiffImageFile):  # newer Pillows give its size as it is shown
+        width, height = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
     if isinstance(image, PngImageFile):  # its getexif() would decode the image to look for a late chunk
         exif = Image.Exif()
         exif.load(image.info.get("exif") or b"")
     else:
         exif = image.getexif()
-    return (width, height) if exif.get(_ORIENTATION) in _TRANSPOSED else (height, width)
+    orientation = next((known for known in range(1, 9) if known == exif.get(_ORIENTATION)), 1)
+    return ((width, height) if orientation in _TRANSPOSED else (height, width)), orientation
+
+
+def _decodable(image: Image.Image) -> Image.Image:
+    """Pillow 13 maps a TIFF that is not compressed into memory, and mixes up its sides where it is turned."""
+    if isinstance(image, TiffImageFile) and image.filename:
+        return Image.open(io.BytesIO(Path(os.fsdecode(image.filename)).read_bytes()), formats=FORMATS)
+    return image
 
 
 def _note(image: Image.Image) -> str:

@@ -33,11 +33,11 @@ def photo(mode: str = "RGB") -> Image.Image:
     return Image.fromarray(PHOTO).convert(mode)
 
 
-def rotated(orientation: int) -> bytes:
-    """A JPEG whose EXIF says how to turn it."""
+def rotated(orientation: int, kind: str = "JPEG", **options: Any) -> bytes:
+    """A picture whose EXIF says how to turn it."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return encoded(photo(), "JPEG", exif=exif, quality=95)
+    return encoded(photo(options.pop("mode", "RGB")), kind, exif=exif, **options)
 
 
 def animated(kind: str) -> bytes:
@@ -99,7 +99,20 @@ def test_decodes_to_the_same_picture(data: bytes, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied_and_the_size_is_upright(orientation: int) -> None:
+@pytest.mark.parametrize("source", ["bytes", "path"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        pytest.param("JPEG", {"quality": 95}, id="jpeg"),
+        pytest.param("PNG", {}, id="png"),
+        pytest.param("TIFF", {}, id="tiff"),
+        pytest.param("TIFF", {"compression": "tiff_lzw"}, id="tiff-lzw"),
+        pytest.param("TIFF", {"mode": "RGBA"}, id="rgba-tiff"),
+    ],
+)
+def test_exif_orientation_is_applied_and_the_size_is_upright(
+    tmp_path: Path, kind: str, options: dict[str, Any], source: str, orientation: int
+) -> None:
     turns: dict[int, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]] = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -111,8 +124,10 @@ def test_exif_orientation_is_applied_and_the_size_is_upright(orientation: int) -
         8: lambda a: np.rot90(a),
     }
     upright = turns[orientation](PHOTO)
-    with opened(rotated(orientation)) as picture:
-        assert picture.size == upright.shape[:2]
+    data = rotated(orientation, kind, **options)
+    (tmp_path / "picture").write_bytes(data)
+    with opened(data if source == "bytes" else tmp_path / "picture") as picture:
+        assert (picture.size, picture.orientation) == (upright.shape[:2], orientation)
         image = picture.rgb()
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright).mean() < 6
