@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, TypedDict
+from tempfile import TemporaryFile
+from typing import Any, TypedDict
 
 from pycocotools import mask as coco_mask
 
+from exporters.categories import Categories
+from exporters.coco_file import CocoFile, PointNames, as_text
+from exporters.segmentation import Drawing, draw
+from exporters.uris import address_without_secrets
+from exporters.writer import Options, fitting, problem
 from labeler_backend.files import part_of, replacing
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS, mask_to_polygons, to_coco
 from labeler_backend.masks.rle import RLE, area, box
 from labeler_backend.proposals.types import Proposal
-
-UNNAMED = "object"
+from labeler_backend.records import Instance, Keypoint, Record, Tell, VideoRecord
 
 Segmentation = RLE | list[list[float]]
 
 
-class Instance(TypedDict):
+class Annotation(TypedDict):
     """One mask of an image, before it has ids.
 
     `area` (pixels) and `bbox` (x, y, width, height in pixels) are those of the mask that `segmentation`
@@ -43,7 +47,7 @@ class ImageRow(TypedDict):
     file_name: str
     width: int
     height: int
-    annotations: list[Instance]
+    annotations: list[Annotation]
 
 
 class Counts(TypedDict):
@@ -56,7 +60,7 @@ class Counts(TypedDict):
 
 def instance(
     proposal: Proposal, polygons: bool = False, tolerance: float = 1.0, max_points: int = DEFAULT_MAX_POINTS
-) -> Instance:
+) -> Annotation:
     """A proposal as COCO holds it: as RLE, or as polygons made by `mask_to_polygons`.
 
     Raises:
@@ -92,77 +96,164 @@ def write_coco(
         ValueError: a score is not a finite number.
         OSError: the folder cannot be written, or the disk is full. Nothing is left behind then.
     """
+    ids = Categories(names=categories)
     spool_path = part_of(path, ".annotations")
     try:
         with replacing(path) as part, part.open("wb") as file, spool_path.open("w+b") as spool:
-            writer = _Writer(file, spool, categories)
-            writer.head(description)
-            for image in images:
-                writer.image(image)
-            writer.tail()
-        return writer.counts()
+            coco = CocoFile(file, spool, description, {})
+            for row in images:
+                coco.image({key: row[key] for key in ("id", "file_name", "width", "height")})
+                for item in sorted(row["annotations"], key=lambda a: -a["score"]):
+                    coco.annotation(row["id"], ids.id_of(item["label"]), _fields(item))
+            coco.finish(_some(ids))
+        return {"images": coco.images, "annotations": coco.annotations, "categories": len(ids.names)}
     finally:
         spool_path.unlink(missing_ok=True)
 
 
-class _Writer:
-    """Images go to the file as they come; annotations, the second array, wait in a spool."""
-
-    def __init__(self, file: BinaryIO, spool: BinaryIO, categories: Sequence[str]) -> None:
-        self._file = file
-        self._spool = spool
-        self._category_ids = {name: n for n, name in enumerate(dict.fromkeys(categories), 1)}
-        self._images = 0
-        self._annotations = 0
-
-    def head(self, description: str) -> None:
-        info = {
-            "description": description,
-            "version": "1.0",
-            "date_created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+def _fields(item: Annotation) -> str:
+    """What follows an annotation's ids."""
+    return as_text(
+        {
+            "score": item["score"],
+            "bbox": item["bbox"],
+            "area": item["area"],
+            "iscrowd": 0,
+            "segmentation": item["segmentation"],
+            "source": item["source"],
         }
-        self._file.write(b'{"info": ' + _json(info) + b',\n"licenses": [],\n"images": [')
+    )[1:-1]
 
-    def image(self, row: ImageRow) -> None:
-        fields = {key: row[key] for key in ("id", "file_name", "width", "height")}
-        self._file.write(_separator(self._images) + _json(fields))
-        self._images += 1
-        for item in sorted(row["annotations"], key=lambda a: -a["score"]):
-            name = item["label"] or UNNAMED
-            annotation = {
-                "id": self._annotations + 1,
-                "image_id": row["id"],
-                "category_id": self._category_ids.setdefault(name, len(self._category_ids) + 1),
-                "score": item["score"],
-                "bbox": item["bbox"],
-                "area": item["area"],
-                "iscrowd": 0,
-                "segmentation": item["segmentation"],
-                "source": item["source"],
-            }
-            self._spool.write(_separator(self._annotations) + _json(annotation))
-            self._annotations += 1
 
-    def tail(self) -> None:
-        self._file.write(b'\n],\n"annotations": [')
-        self._spool.seek(0)
-        shutil.copyfileobj(self._spool, self._file, 1 << 20)
-        if not self._category_ids:
-            self._category_ids[UNNAMED] = 1  # a file without any category trips up readers
-        rows = [{"id": n, "name": name, "supercategory": ""} for name, n in self._category_ids.items()]
-        self._file.write(b'\n],\n"categories": ' + _json(rows) + b"}\n")
+def _some(ids: Categories) -> dict[str, int]:
+    """All categories, at least one: a file without any trips up readers."""
+    if not ids.names:
+        ids.id_of(None)
+    return ids.names
 
-    def counts(self) -> Counts:
+
+class CocoDataset:
+    """Records → `annotations.json`, or one such file per split; pictures belong into `images/`.
+
+    Every record has an image row, also without instances. Annotations count from 1 in the order of records
+    and of instances within them; those of a file are its own, categories are the same in all. Beside COCO's
+    own fields: `score`, and `attributes` with region_id, annotation_id, annotator and track_id as far as
+    known, and all the instance's own.
+    """
+
+    def __init__(self, folder: Path, categories: Categories, options: Options, tell: Tell) -> None:
+        self._categories = categories
+        self._options = options
+        self._tell = tell
+        self._open = ExitStack()
+        points: PointNames = {}
+        self._files = {
+            split: self._start(folder, f"-{split}" if split else "", points)
+            for split in options.splits or (None,)
+        }
+        self._seen: dict[str | None, set[int]] = {split: set() for split in self._files}
+
+    def _start(self, folder: Path, suffix: str, points: PointNames) -> CocoFile:
+        file = self._open.enter_context((folder / f"annotations{suffix}.json").open("wb"))
+        spool = self._open.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115 it is entered
+        return CocoFile(file, spool, self._options.description, points)
+
+    def add(self, record: Record | VideoRecord, split: str | None) -> None:
+        """Takes one image; a video is left out."""
+        if isinstance(record, VideoRecord):
+            reason = "COCO holds images, no videos: export with --format youtube-vis, mot or davis."
+            return self._tell(problem(record, reason))
+        if record.id in self._seen[split]:
+            reason = f"Image {record.id} ({record.file_name}) comes twice: take it out of the source once."
+            return self._tell(problem(record, reason))
+        self._seen[split].add(record.id)
+        file = self._files[split]
+        assert record.size is not None  # a writer is given no other
+        file.image(_image_row(record, record.size))
+        self._annotate(file, record, record.size)
+
+    def picture_path(self, record: Record | VideoRecord, split: str | None) -> Path | None:
+        """Under `images/`, by its own name, whatever the split."""
+        return None if isinstance(record, VideoRecord) else Path("images", record.file_name)
+
+    def finish(self) -> dict[str, int]:
+        """Completes the files."""
+        for file in self._files.values():
+            file.finish(_some(self._categories))
+        self._open.close()
         return {
-            "images": self._images,
-            "annotations": self._annotations,
-            "categories": len(self._category_ids),
+            "images": sum(file.images for file in self._files.values()),
+            "instances": sum(file.annotations for file in self._files.values()),
+            "categories": len(self._categories.names),
         }
 
+    def close(self) -> None:
+        """Lets go of files and spools."""
+        self._open.close()
 
-def _separator(written: int) -> bytes:
-    return b",\n" if written else b"\n"
+    def _annotate(self, file: CocoFile, record: Record, size: tuple[int, int]) -> None:
+        form = self._options.segmentation
+        instances = fitting(record, self._tell)
+        drawings = draw(
+            [instance.shape for instance in instances],
+            ["rle" if instance.crowd else form for instance in instances],  # as COCO has it
+            size,
+        )
+        for instance, drawing in zip(instances, drawings, strict=True):
+            if drawing is None:
+                reason = "A region covers the centre of no pixel: draw it larger, or delete it."
+                self._tell(problem(record, reason, instance=instance))
+                continue
+            try:
+                fields = _instance_fields(instance, drawing)
+            except (ValueError, TypeError, RecursionError) as e:
+                reason = f"A region has a score or attributes that JSON cannot hold ({e}): correct them."
+                self._tell(problem(record, reason, "mended", instance))
+                fields = _instance_fields(replace(instance, score=None, attributes={}), drawing)
+            category_id = self._categories.id_of(instance.label)
+            file.annotation(record.id, category_id, fields, self._keypoints(record, instance))
+
+    def _keypoints(self, record: Record, instance: Instance) -> Sequence[Keypoint]:
+        """One of each name, the first; tells of the others."""
+        named: dict[str, Keypoint] = {}
+        for point in instance.keypoints:
+            if named.setdefault(point.label, point) is not point:
+                reason = (
+                    f"A region has two key points {point.label!r}, COCO one: give the second another label."
+                )
+                self._tell(problem(record, reason, instance=instance))
+        return list(named.values())
 
 
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+def _image_row(record: Record, size: tuple[int, int]) -> dict[str, Any]:
+    height, width = size
+    row = {"id": record.id, "file_name": record.file_name, "width": width, "height": height}
+    further = {
+        "coco_url": address_without_secrets(record.uri) if record.uri else None,
+        "task_id": record.task_id,
+        "video": record.video,
+        "frame": record.frame,
+    }
+    return row | {key: value for key, value in further.items() if value is not None}
+
+
+def _instance_fields(instance: Instance, drawing: Drawing) -> str:
+    """What follows an annotation's ids.
+
+    Raises:
+        ValueError, TypeError, RecursionError: its score or attributes hold what JSON cannot.
+    """
+    score = "" if instance.score is None else f'"score": {as_text(instance.score)}, '
+    own = {
+        "region_id": instance.region_id or None,
+        "annotation_id": instance.annotation_id,
+        "annotator": instance.annotator,
+        "track_id": instance.track_id,
+    }
+    attributes = {**instance.attributes, **{key: value for key, value in own.items() if value is not None}}
+    x, y, w, h = drawing.box
+    return (
+        f'{score}"bbox": [{x}, {y}, {w}, {h}], "area": {drawing.area}, "iscrowd": {int(instance.crowd)}, '
+        f'"segmentation": {drawing.segmentation}'
+        + (f', "attributes": {as_text(attributes)}' if attributes else "")
+    )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from labeler_backend.records import Record, VideoRecord
+from labeler_backend.masks.shape import size_of
+from labeler_backend.records import Instance, Problem, Record, Tell, VideoRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,33 @@ class Writer(Protocol):
 
     def close(self) -> None:
         """Lets go of files, also after an error; called once, last."""
+
+
+def problem(
+    record: Record | VideoRecord,
+    reason: str,
+    done: Literal["left out", "mended", "kept"] = "left out",
+    instance: Instance | None = None,
+) -> Problem:
+    """What a writer tells of a record, or of one instance in it."""
+    return Problem(
+        reason,
+        done,
+        task_id=record.task_id,
+        annotation_id=instance.annotation_id if instance else None,
+        region_id=instance.region_id or None if instance else None,
+        file_name=record.file_name,
+    )
+
+
+def fitting(record: Record, tell: Tell) -> list[Instance]:
+    """The instances that were drawn on an image of the record's size; tells of the others."""
+    fit: list[Instance] = []
+    for instance in record.instances:
+        size = size_of(instance.shape)
+        if size == record.size:
+            fit.append(instance)
+        else:
+            reason = f"A region was drawn on {size[1]}×{size[0]} pixels, not on this image: draw it anew."
+            tell(problem(record, reason, instance=instance))
+    return fit

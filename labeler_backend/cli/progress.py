@@ -5,10 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from labeler_backend.batch.state import Counts
+
+
+class Count(Protocol):
+    """Shows how far something is."""
+
+    def __call__(self, done: int, of: int | None = ...) -> None:
+        """`done` of `of`."""
 
 
 @contextmanager
@@ -21,3 +28,26 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[Counts], None]]:
 
     with bar() as show:
         yield show
+
+
+@contextmanager
+def counter(what: str, total: int | None, quiet: bool) -> Iterator[Count]:
+    """A bar (or only a count, where the total is unknown) on a terminal; nothing elsewhere.
+
+    What it yields is given how many are done, and of how many where only that tells.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, of=None: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done, of=total: progress.update(task, completed=done, total=of)

@@ -14,7 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from label_studio_sdk.converter.brush import decode_rle
 from PIL import Image
 
 from labeler_backend.masks.rle import BoolMask
@@ -45,6 +44,8 @@ def brush_mask(value: Mapping[str, Any], size: tuple[int, int]) -> BoolMask:
     Raises:
         ShapeError: not an RLE, or of another size.
     """
+    from label_studio_sdk.converter.brush import decode_rle  # a second, mostly for nltk, which few need
+
     rle = value.get("rle")
     if not isinstance(rle, list) or not all(isinstance(v, int) and 0 <= v <= 255 for v in rle):
         raise ShapeError("its rle is not a list of bytes")

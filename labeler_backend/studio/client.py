@@ -163,19 +163,38 @@ class Studio:
             after = max(task["id"] for task in found)
 
     def find(
-        self, project: int, conditions: Sequence[Mapping[str, Any]], fields: Sequence[str], limit: int
+        self,
+        project: int,
+        conditions: Sequence[Mapping[str, Any]],
+        fields: Sequence[str],
+        limit: int,
+        *,
+        hidden: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """The first `limit` tasks by id that meet all conditions: `{"tasks": [...], "total": n}`."""
-        query = {
+        """The first `limit` tasks by id that meet all conditions: `{"tasks": [...], "total": n}`.
+
+        Args:
+            project: its number.
+            conditions: filters.
+            fields: of each task; none = all of it, with annotations and predictions, addresses as stored. (To
+                name them would also leave fields out of the annotations.)
+            limit: how many tasks.
+            hidden: columns not to compute. Where none are, columns that are computed come empty, unless a
+                condition is about them or all fields are wanted.
+        """
+        query: dict[str, Any] = {
             "filters": {"conjunction": "and", "items": list(conditions)},
             "ordering": ["tasks:id"],
         }
+        if hidden:
+            columns = [f"tasks:{name}" for name in hidden]
+            query["hiddenColumns"] = {"explore": columns, "labeling": columns}
         found: dict[str, Any] = self.get(
             "/api/tasks",
             project=project,
             page_size=limit,
-            include=",".join(fields),
             query=json.dumps(query),
+            **({"include": ",".join(fields)} if fields else {"fields": "all", "resolve_uri": "false"}),
         )
         return found
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from label_studio_sdk.label_interface.interface import LabelInterface
+from typing import TYPE_CHECKING, Any
 
 from labeler_backend.errors import LabelerError
+
+if TYPE_CHECKING:
+    from label_studio_sdk.label_interface.interface import LabelInterface
 
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
@@ -88,6 +89,8 @@ def read_tags(xml: str) -> Tags:
         raise ConfigError("The labelling config is empty: write one in Settings > Labeling Interface.")
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:  # the SDK's parser would read files and expand entities
         raise ConfigError("The labelling config has a DOCTYPE, which is not read: take it out.")
+    from label_studio_sdk.label_interface.interface import LabelInterface  # half a second
+
     try:
         interface = LabelInterface(_DECLARATION.sub("", xml))
         objects = tuple(_object(tag) for tag in interface.objects or ())

@@ -1,0 +1,238 @@
+"""Records into a data set: edited, split, with their pictures, one at a time."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from exporters.pictures import Found, fitted, place, upright_size
+from exporters.splits import Split
+from exporters.writer import Writer
+from labeler_backend.errors import InputError
+from labeler_backend.merging import merge_touching, split_blobs
+from labeler_backend.records import Problem, Record, Tell, VideoRecord
+
+Item = Record | VideoRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Where the pictures of records come from, and what becomes of them.
+
+    Attributes:
+        find: a record's picture; None where there is none; InputError where it cannot be had.
+        how: `copy` and `link` put it where the format wants it, `reference` only names it.
+        every: whether each is looked for. Else only those that are put somewhere, or whose size nobody knows.
+    """
+
+    find: Callable[[Item], Found | None]
+    how: Literal["copy", "link", "reference"] = "reference"
+    every: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What is done to instances before they are written.
+
+    Attributes:
+        merge_touching: those of one label that touch become one.
+        split_blobs: each connected part becomes one.
+    """
+
+    merge_touching: bool = False
+    split_blobs: bool = False
+
+    def __call__(self, record: Record) -> Record:
+        """The record with other instances."""
+        instances = list(record.instances)
+        if self.merge_touching:
+            instances = merge_touching(instances)
+        if self.split_blobs:
+            instances = [part for whole in instances for part in split_blobs(whole)]
+        return replace(record, instances=tuple(instances))
+
+
+@dataclass(slots=True)
+class Summary:
+    """What was written.
+
+    Attributes:
+        counts: `images`, `instances`, … over all data sets; what was done with pictures.
+        annotators: folders of the annotators' data sets, where each has one.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    annotators: list[str] = field(default_factory=list)
+
+
+def write_dataset(
+    records: Iterable[Item],
+    folder: Path,
+    make_writer: Callable[[Path], Writer],
+    tell: Tell,
+    *,
+    pictures: Pictures | None = None,
+    edits: Edits | None = None,
+    split: Split | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Summary:
+    """Writes all records; annotators who have records of their own get a folder of their own each.
+
+    Args:
+        records: taken one at a time.
+        folder: exists; whoever calls this renames it when all is whole.
+        make_writer: a writer for a folder that exists.
+        tell: of what could not be taken as it is.
+        pictures: None = nothing is known of them.
+        edits: None = none.
+        split: None = no splits.
+        progress: given the number of records after each.
+
+    Raises:
+        LabelerError: what no single record is to blame for.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    run = _Run(folder, make_writer, tell, pictures, split)
+    try:
+        for done, record in enumerate(records, 1):
+            edited = edits(record) if edits and isinstance(record, Record) else record
+            run.add(edited)
+            progress(done)
+        return run.finish()
+    finally:
+        run.close()
+
+
+class _Run:
+    """One export: its writers, one per annotator or one for all."""
+
+    def __init__(
+        self,
+        folder: Path,
+        make_writer: Callable[[Path], Writer],
+        tell: Tell,
+        pictures: Pictures | None,
+        split: Split | None,
+    ) -> None:
+        self._folder = folder
+        self._make_writer = make_writer
+        self._tell = tell
+        self._pictures = pictures
+        self._split = split
+        self._writers: dict[str | None, tuple[Path, Writer]] = {}
+        self._names: dict[str, int] = {}
+        self._summary = Summary()
+
+    def add(self, item: Item) -> None:
+        folder, writer = self._writer(item.annotator)
+        split = self._split.of(item.group) if self._split else None
+        goes_to = writer.picture_path(item, split) if self._pictures else None
+        found = self._found(item, wanted=goes_to is not None)
+        sized = self._sized(item, found)
+        if sized is None:
+            return
+        named = replace(sized, file_name=self._name(sized, found))
+        writer.add(named, split)
+        if found and self._pictures and self._pictures.how != "reference":
+            self._place(named, found, writer.picture_path(named, split), folder)
+
+    def finish(self) -> Summary:
+        if not self._writers:
+            self._writer(None)
+        for _, writer in self._writers.values():
+            self._summary.counts.update(writer.finish())
+        self._summary.annotators = sorted(
+            folder.name for annotator, (folder, _) in self._writers.items() if annotator is not None
+        )
+        return self._summary
+
+    def close(self) -> None:
+        for _, writer in self._writers.values():
+            writer.close()
+
+    def _writer(self, annotator: str | None) -> tuple[Path, Writer]:
+        if annotator not in self._writers:
+            folder = self._folder
+            if annotator is not None:
+                taken = {used.name.lower() for used, _ in self._writers.values()}
+                folder = self._folder / _free(re.sub(r"[^\w.@-]+", "_", annotator).strip(".") or "_", taken)
+                folder.mkdir()
+            self._writers[annotator] = folder, self._make_writer(folder)
+        return self._writers[annotator]
+
+    def _found(self, item: Item, wanted: bool) -> Found | None:
+        """Its picture, where one is needed and can be had; tells where it cannot."""
+        source = self._pictures
+        if source is None:
+            if item.size is None:
+                reason = (
+                    f"Nothing says how large {item.file_name} is, as nobody marked anything: give --images."
+                )
+                self._tell_of(item, reason)
+            return None
+        placed = wanted and source.how != "reference"
+        if not (source.every or placed or item.size is None):
+            return None
+        try:
+            found = source.find(item)
+            reason = f"The picture of {item.file_name} was not found: check --images."
+        except InputError as error:
+            found, reason = None, str(error)
+        if found is None:
+            self._tell_of(item, reason)
+        return found
+
+    def _sized(self, item: Item, found: Found | None) -> Item | None:
+        """With the size that its picture has; None where nobody knows it."""
+        if found is None or isinstance(item, VideoRecord):
+            return item if item.size is not None else None
+        try:
+            return fitted(item, upright_size(found.path), self._tell)
+        except InputError as error:
+            self._tell_of(item, str(error))
+            return item if item.size is not None else None
+
+    def _tell_of(self, item: Item, reason: str) -> None:
+        """Of a picture; without its size there is no place for the record."""
+        done: Literal["kept", "left out"] = "left out" if item.size is None else "kept"
+        self._tell(Problem(reason, done, item.task_id, file_name=item.file_name))
+
+    def _name(self, item: Item, found: Found | None) -> str:
+        """The name under which it is written: that of its picture, but never that of another record."""
+        name = found.name if found else item.file_name
+        owner = self._names.setdefault(name, item.id)
+        if owner == item.id:
+            return name
+        path = Path(name)
+        other = path.with_name(f"{path.stem}-{item.task_id or item.id}{path.suffix}").as_posix()
+        self._names[other] = item.id
+        reason = (
+            f"Another task shows {name} too: this one is written as {other}, delete one of the two tasks."
+        )
+        self._tell(Problem(reason, "kept", item.task_id, file_name=name))
+        return other
+
+    def _place(self, item: Item, found: Found, target: Path | None, folder: Path) -> None:
+        assert self._pictures is not None
+        if target is None or self._pictures.how == "reference":
+            return
+        try:
+            turned = place(found.path, folder / target, self._pictures.how)
+        except InputError as error:
+            self._tell_of(item, str(error))
+            return
+        self._summary.counts["turned_upright"] += turned
+        self._summary.counts["pictures"] += 1
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """`name`, or with a number where it is taken."""
+    return next(
+        free
+        for n in range(1, len(taken) + 2)
+        if (free := name if n == 1 else f"{name}-{n}").lower() not in taken
+    )
