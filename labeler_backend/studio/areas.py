@@ -69,7 +69,7 @@ def _checked(
     counts = np.array([len(outline) for outline in outlines])
     ends = counts.cumsum()
     frame = size[1], size[0]
-    framed = np.clip(corners, 0, frame)
+    framed = np.minimum(np.maximum(corners, 0), frame)  # np.clip takes thrice as long
     near: npt.NDArray[np.bool_] = np.ones(len(counts), bool)
     if not np.array_equal(framed, corners):
         near = np.maximum.reduceat(np.abs(framed - corners).max(axis=1), ends - counts) <= SLACK

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labeler_backend.studio.regions import region_labels
-from labeler_backend.studio.results import Item, id_of
+from labeler_backend.studio.results import Item, id_of, kind_of
 
 _TRACK = re.compile(r"\s*track(?:[ _-]?id)?\s*[:=]\s*(\S.*?)\s*", re.IGNORECASE)
 _CROWD = re.compile(r"\s*(?:is)?crowd(?:\s*[:=]\s*(\w+))?\s*", re.IGNORECASE)
@@ -143,8 +143,8 @@ def attributes_of(
 
 def _answer(item: Item) -> Any:
     value = item["value"]
-    own = value.get(item.get("type"))
-    if own is not None and not str(item.get("type")).endswith("labels"):
+    own = value.get(kind_of(item))
+    if own is not None and not kind_of(item).endswith("labels"):
         return own
     return next((value[key] for key in _ANSWERS if value.get(key) is not None), None)
 

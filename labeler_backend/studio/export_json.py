@@ -148,14 +148,14 @@ class _Reader:
         if more:
             reason = f"Task {head.record_id} has {MAX_PAGES + more} pictures: only {MAX_PAGES} were read."
             self._tell(Problem(reason, "left out", head.id))
-        self._tell_of_strays(head, marked, pages)
+        places = {(page.to_name, page.index) for page in pages}
+        known = any(not name for name, _ in places)  # nothing says which tag shows the only picture
+        if not known and any((name, index) not in places for name in used for index in used[name]):
+            self._tell_of_strays(head, marked, places)
         return pages
 
-    def _tell_of_strays(self, head: _Task, marked: Sequence[Marked], pages: Sequence[Page]) -> None:
+    def _tell_of_strays(self, head: _Task, marked: Sequence[Marked], places: set[tuple[str, int]]) -> None:
         """Regions on pictures that the task does not have."""
-        places = {(page.to_name, page.index) for page in pages}
-        if any(not page.to_name for page in pages):
-            return
         for one in marked:
             for drawn in one.reading.drawn():
                 if (drawn.to_name, drawn.item_index or 0) not in places:

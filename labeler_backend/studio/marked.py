@@ -96,7 +96,7 @@ class EntryReader:
             if (kind, tag) not in self._said:
                 self._said.add((kind, tag))
                 reason = (
-                    f"The answers in {tag!r} ({kind}) are about whole tasks, for which formats have no place: "
+                    f"The answers in {tag!r} ({kind}) are about whole tasks, which no format can hold: "
                     f"read them from Label Studio's own export; further ones are not listed."
                 )
                 self._tell(Problem(reason, "left out", task_id, annotation_id, id_of(item) or None))

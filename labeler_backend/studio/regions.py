@@ -240,7 +240,7 @@ def _drawn(result: Mapping[str, Any]) -> tuple[tuple[int, int], shapes.FloatArra
     """The image's size (H, W), and the region's outline in pixels or its mask."""
     if not fits_type(result):
         raise ShapeError("what it holds does not fit its type")
-    shape, value = shape_of(result["type"]) or "", result["value"]
+    value, shape = result["value"], shape_of(result["type"]) or ""
     if shape == POINT:
         raise ShapeError("a point encloses no area")
     if shape not in _OUTLINES and shape not in _RASTERS:

@@ -153,9 +153,14 @@ def id_of(item: Item) -> str:
     return str(name) if isinstance(name, str | int) else ""
 
 
-def _shape(item: Item) -> str | None:
+def kind_of(item: Item) -> str:
+    """A region's type, or an empty text."""
     kind = item.get("type")
-    return shape_of(kind) if isinstance(kind, str) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _shape(item: Item) -> str | None:
+    return shape_of(kind_of(item))
 
 
 def _objects(

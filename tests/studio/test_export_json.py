@@ -240,7 +240,7 @@ def test_several_pictures_are_a_record_each() -> None:
 
 def test_pages_are_known_from_the_data_without_a_config() -> None:
     data = {"image": ["s3://b/y.jpg", "s3://b/z.jpg"]}
-    found, problems = read(task(annotation(region(item_index=1)), data=data))
+    found, _ = read(task(annotation(region(item_index=1)), data=data))
     assert [len(record.instances) for record in found] == [0, 1]
     [_, _], [problem] = read(task(annotation(region(item_index=5)), data=data))
     assert problem.done == "left out"
@@ -477,7 +477,7 @@ videos = st.fixed_dictionaries(
 )
 entries = st.fixed_dictionaries(
     {"result": st.lists(results | videos | st.just(relation("a", "b")) | anything, max_size=4) | anything},
-    optional={key: anything for key in ("id", "completed_by", "score", "updated_at", "was_cancelled")},
+    optional=dict.fromkeys(("id", "completed_by", "score", "updated_at", "was_cancelled"), anything),
 )
 policies = st.builds(
     Policy,
