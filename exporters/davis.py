@@ -17,10 +17,10 @@ from shapely.geometry import Polygon
 from exporters.categories import Categories
 from exporters.clips import Clip, track_problem
 from exporters.coco_file import as_text
-from exporters.encoding import paint
+from exporters.palette import pascal
 from exporters.video import VideoWriter
 from exporters.writer import Options
-from labeler_backend.masks.shape import Polygons, Shape
+from labeler_backend.masks.shape import Polygons, Shape, patch, upright_box
 from labeler_backend.records import Tell, Track
 
 Ids = npt.NDArray[np.uint8]
@@ -112,7 +112,7 @@ def painted(found: Sequence[tuple[int, Shape]], size: tuple[int, int]) -> Ids:
     """(H, W) uint8: numbers where their shapes are, the smaller on top."""
     ids = np.zeros(size, np.uint8)
     for number, shape in sorted(found, key=lambda item: -_area(item[1])):
-        paint(ids, shape, number)
+        _paint(ids, shape, number)
     return ids
 
 
@@ -128,9 +128,7 @@ def as_png(ids: Ids) -> bytes:
 @lru_cache(maxsize=1)
 def palette() -> Ids:
     """(256, 3) RGB: DAVIS' own first 22 colours, then PASCAL VOC's, which go on in the same way."""
-    numbers = np.arange(256)[:, None]
-    bits = sum(((numbers >> np.arange(3 * n, 3 * n + 3)) & 1) << (7 - n) for n in range(3))
-    colors = np.asarray(bits, np.uint8)
+    colors = np.array([pascal(number) for number in range(256)], np.uint8)
     colors[: len(_FIRST_COLORS)] = _FIRST_COLORS
     return colors
 
@@ -169,3 +167,15 @@ def _described(track: Track) -> Mapping[str, object]:
         "score": track.score,
     }
     return {**track.attributes, **{key: value for key, value in row.items() if value is not None}}
+
+
+def _paint(canvas: npt.NDArray[np.uint8], shape: Shape, value: int) -> None:
+    """Sets the pixels of the shape in an (H, W) picture."""
+    box = upright_box(shape) if isinstance(shape, Polygons) else None
+    if box is not None:
+        top, left, bottom, right = box
+        canvas[top:bottom, left:right] = value
+        return
+    window, mask = patch(shape)
+    if mask.size:
+        canvas[window][mask] = value

@@ -6,25 +6,18 @@ import posixpath
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal
 from urllib.parse import unquote, urlsplit
 
 import ijson
 
-from exporters.coco_shapes import ShapeError, Size, read_shape, size_in
+from exporters.coco_rows import Class, int_or_none, read_instance, read_size
+from exporters.coco_shapes import ShapeError, Size, size_in
 from labeler_backend.errors import InputError
-from labeler_backend.media import DEFAULT_MAX_PIXELS
-from labeler_backend.records import Instance, Keypoint, Problem, Record, Tell
+from labeler_backend.records import Instance, Problem, Record, Tell
 
 _LARGEST_ID = 2**53
 _BOM = b"\xef\xbb\xbf"
-_OWN = {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "score", "attributes"}
-_OWN |= {"keypoints", "num_keypoints"}
-
-
-class _Class(NamedTuple):
-    name: str
-    keypoints: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -87,7 +80,7 @@ class _Reading:
         self._tell_all = tell
         self._images: dict[Hashable, _Image] = {}
         self._by_name: dict[str, _Image] = {}
-        self._classes: dict[Hashable, _Class] = {}
+        self._classes: dict[Hashable, Class] = {}
         self._unknown: set[Hashable] = set()
         self._ids: set[Hashable] = set()
         self._damaged = False
@@ -150,7 +143,7 @@ class _Reading:
             return self._tell(f"The category id {_short(key)} is there twice: give one another.", "left out")
         points = row.get("keypoints")
         names = tuple(map(str, points)) if isinstance(points, list) else ()
-        self._classes[key] = _Class(name, names)
+        self._classes[key] = Class(name, names)
 
     def _annotation(self, row: Mapping[str, Any]) -> None:
         key, about = row.get("id"), f"Annotation {_short(row.get('id'))}"
@@ -167,16 +160,18 @@ class _Reading:
             reason = f"{about} has no place, as {image.file_name} has no width and height: add them."
             return self._tell(reason, "left out", image.file_name, row)
         try:
-            instance, mended = _instance(row, self._class(row), image.size)
+            instance, mended = read_instance(row, self._class(row), image.size)
         except ShapeError as error:
             reason = f"{about} of {image.file_name} cannot be used, because {error}: draw it again."
             return self._tell(reason, "left out", image.file_name, row)
         if mended:
-            reason = f"{about} of {image.file_name} became a mask of what can be used, because {mended}."
+            reason = (
+                f"{about} of {image.file_name} was taken as far as it can be, because {mended}: look at it."
+            )
             self._tell(reason, "mended", image.file_name, row)
         image.instances.append(instance)
 
-    def _class(self, row: Mapping[str, Any]) -> _Class | None:
+    def _class(self, row: Mapping[str, Any]) -> Class | None:
         key = row.get("category_id")
         found = self._classes.get(key) if _is_id(key) else None
         if found is None and _short(key) not in self._unknown:
@@ -223,11 +218,11 @@ def _new_image(row: Mapping[str, Any], name: str, relative: str) -> _Image:
     return _Image(
         id=key if type(key) is int and 1 <= key <= _LARGEST_ID else 0,
         file_name=relative,
-        size=_size(row),
+        size=read_size(row),
         uri=address if isinstance(address, str) and address else (name if name != relative else None),
-        task_id=_int(row.get("task_id")),
+        task_id=int_or_none(row.get("task_id")),
         video=row["video"] if isinstance(row.get("video"), str) else None,
-        frame=_int(frame),
+        frame=int_or_none(frame),
     )
 
 
@@ -245,52 +240,6 @@ def _record(image: _Image) -> Record:
     )
 
 
-def _instance(row: Mapping[str, Any], known: _Class | None, size: Size) -> tuple[Instance, str]:
-    """An annotation as an instance, and what had to be mended.
-
-    Raises:
-        ShapeError: it has no shape.
-    """
-    shape, mended = read_shape(row, size)
-    more = {key: value for key, value in row.items() if key not in _OWN}
-    own = row.get("attributes")
-    attributes = {**more, **own} if isinstance(own, Mapping) else more
-    track, annotator = attributes.pop("track_id", None), attributes.pop("annotator", None)
-    score = row.get("score")
-    instance = Instance(
-        shape=shape,
-        label=known.name if known else None,
-        region_id=str(attributes.pop("region_id", "") or ""),
-        annotation_id=_int(attributes.pop("annotation_id", None)),
-        annotator=None if annotator is None else str(annotator),
-        score=float(score) if isinstance(score, int | float) and 0 <= score <= 1 else None,
-        track_id=None if track is None else str(track),
-        crowd=bool(row.get("iscrowd")),
-        keypoints=_keypoints(row.get("keypoints"), known.keypoints if known else ()),
-        attributes=attributes,
-    )
-    return instance, mended
-
-
-def _keypoints(flat: Any, names: tuple[str, ...]) -> tuple[Keypoint, ...]:
-    """Those of COCO's x, y, v that are labelled; one that the category does not name has its number."""
-    if not isinstance(flat, list) or not all(type(v) in (int, float) for v in flat):
-        return ()
-    triples = zip(flat[::3], flat[1::3], flat[2::3], strict=False)
-    return tuple(
-        Keypoint(names[n] if n < len(names) else str(n + 1), float(x), float(y))
-        for n, (x, y, v) in enumerate(triples)
-        if v > 0
-    )
-
-
-def _size(row: Mapping[str, Any]) -> Size | None:
-    height, width = row.get("height"), row.get("width")
-    if type(height) is not int or type(width) is not int or height < 1 or width < 1:
-        return None
-    return (height, width) if height * width <= DEFAULT_MAX_PIXELS else None
-
-
 def _relative(name: str) -> str:
     """A path inside a folder: of an address its path, without what would lead out of the folder."""
     if "://" in name:
@@ -303,10 +252,6 @@ def _relative(name: str) -> str:
 
 def _is_id(value: object) -> bool:
     return type(value) in (int, float, str)
-
-
-def _int(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _short(value: object) -> str:

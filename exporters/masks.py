@@ -17,10 +17,10 @@ from exporters.categories import UNNAMED, Categories
 from exporters.coco_file import as_json
 from exporters.legend import legend_picture
 from exporters.palette import as_hex, colour
-from exporters.patches import Patch, patch
 from exporters.writer import Options, fitting, problem
 from labeler_backend.errors import InputError
 from labeler_backend.files import write_bytes
+from labeler_backend.masks.shape import Patch, patch
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.records import Instance, Record, Tell, VideoRecord
 

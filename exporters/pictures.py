@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import errno
 import filecmp
+import itertools
 import os
-import re
 import shutil
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
+from exporters.names import LONG, base, cut_upload, names_of, rank, sanitised
 from exporters.upright import header, turn
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.files import part_of
@@ -25,7 +25,6 @@ from labeler_backend.masks.shape import Polygons, scaled
 from labeler_backend.media import SUFFIXES
 from labeler_backend.records import Instance, Keypoint, Problem, Record, Tell, VideoRecord
 
-_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the name of an upload
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -61,10 +60,11 @@ class PictureFolder:
         self.root = root
         self.unreadable: list[str] = []
         names = list(_files(root, self.unreadable))
-        keys = np.fromiter((hash(_sanitised(_base(name))) for name in names), np.int64, len(names))
+        keys = np.fromiter((hash(sanitised(base(name))) for name in names), np.int64, len(names))
         order = np.argsort(keys, kind="stable")
         self._keys = keys[order]
         self._names = [names[i] for i in order]
+        self._long: list[tuple[str, str]] | None = None  # names as uploads have them, made when needed
 
     def __len__(self) -> int:
         return len(self._names)
@@ -74,15 +74,15 @@ class PictureFolder:
 
         Looked for by `file_name`, then by `uri`: as it is, then without the prefix that Label Studio gives to
         an upload. A file fits when its name does; of several the one wins whose folders do, from the name
-        upwards. Case, the form of accents, and what an upload does to special characters only matter where
-        nothing fits exactly.
+        upwards: exactly, then but for case and the form of accents, then but for what an upload does to
+        special characters.
 
         Raises:
             InputError: several files fit equally well.
         """
         ambiguous = ""
-        for name in _names_of(record):
-            fitting = self._fitting(name)
+        for name in names_of(record):
+            fitting = self._fitting(name) or self._cut_short(name)
             if len(fitting) == 1:
                 return Found(self.root / fitting[0], fitting[0])
             if fitting and not ambiguous:
@@ -94,16 +94,28 @@ class PictureFolder:
 
     def _fitting(self, name: str) -> list[str]:
         """The files that fit best, several where they do so equally well."""
-        key = hash(_sanitised(_base(name)))
+        key = hash(sanitised(base(name)))
         start, end = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
         candidates = self._names[start:end]
-        for same in (str, _folded, _sanitised):  # from strict to lenient
-            wanted = [same(part) for part in reversed(name.split("/"))]
-            ranked = [(_rank(wanted, [same(p) for p in reversed(c.split("/"))]), c) for c in candidates]
-            best = max((rank for rank, _ in ranked), default=(False, 0, False))
-            if best[1]:
-                return [candidate for rank, candidate in ranked if rank == best]
-        return []
+        if len(candidates) <= 1 or name in candidates:
+            return candidates if len(candidates) <= 1 else [name]
+        ranks = [rank(name, candidate) for candidate in candidates]
+        return [one for one, reached in zip(candidates, ranks, strict=True) if reached == max(ranks)]
+
+    def _cut_short(self, name: str) -> list[str]:
+        """The files that an upload with a name cut to length may be."""
+        ends = cut_upload(name)
+        if ends is None:
+            return []
+        if self._long is None:
+            self._long = sorted((sanitised(base(one)), one) for one in self._names if len(base(one)) > LONG)
+        fitting = []
+        for whole, one in itertools.islice(self._long, bisect.bisect_left(self._long, (ends[0],)), None):
+            if not whole.startswith(ends[0]):
+                break
+            if whole.endswith(ends[1]):
+                fitting.append(one)
+        return fitting
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -197,44 +209,6 @@ def _files(root: Path, unreadable: list[str]) -> Iterator[str]:
             if not prefix:
                 raise InputError(f"{root} may not be read ({error.strerror}): chmod u+rx.") from error
             unreadable.append(prefix)
-
-
-def _names_of(record: Record | VideoRecord) -> list[str]:
-    """What its file may be called, the likeliest first; relative."""
-    given = [record.file_name]
-    if record.uri:
-        parts = urlsplit(record.uri)
-        local = parse_qs(parts.query).get("d") or parse_qs(parts.query).get("fileuri")
-        given.append(local[0] if local else unquote(parts.path))
-    whole = [re.sub(r"^/+|^[A-Za-z]:/", "", name.replace("\\", "/")) for name in given]
-    uploads = [_PREFIX.sub("", _base(name), count=1) for name in whole if _PREFIX.match(_base(name))]
-    unquoted = [unquote(name) for name in whole[:1] if "%" in name]
-    return [name for name in dict.fromkeys(whole + unquoted + uploads) if _base(name)]
-
-
-def _rank(wanted: Sequence[str], candidate: Sequence[str]) -> tuple[bool, int, bool]:
-    """How well two paths agree, from the name upwards."""
-    agreeing = 0
-    for a, b in zip(wanted, candidate, strict=False):
-        if a != b:
-            break
-        agreeing += 1
-    return (wanted == candidate, agreeing, agreeing == len(candidate))
-
-
-def _base(name: str) -> str:
-    return name.rpartition("/")[2]
-
-
-def _folded(name: str) -> str:
-    """The same for names that differ in case or in the form of their accents (macOS takes them apart)."""
-    return name if name.isascii() and name.islower() else unicodedata.normalize("NFC", name).casefold()
-
-
-def _sanitised(name: str) -> str:
-    """As Django's get_valid_filename, which names uploads: blanks become underscores, and what is neither
-    a letter, a digit, nor one of `-_.` goes."""
-    return re.sub(r"[^-\w.]", "", _folded(name).replace(" ", "_"))
 
 
 # --- fitting ------------------------------------------------------------------------------------------------

@@ -9,12 +9,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from exporters.patches import encoded
 from exporters.rings import outlines
 from labeler_backend.masks.rle import RLE
-from labeler_backend.masks.shape import Polygons, Ring, Shape
+from labeler_backend.masks.shape import Polygons, Ring, Shape, to_rle
 
-_TOLERANCE = 1.0  # pixels: takes the staircase out of an outline
+_TOLERANCE = 0.6  # pixels: takes the staircase out of an outline
 _ENOUGH = 0.98  # IoU with the mask; below it, the outline is kept to the pixel
 
 
@@ -37,10 +36,11 @@ def draw(
 ) -> list[Drawing | None]:
     """Shapes of one image, each in its form (`Options.segmentation`); None where one covers no pixel.
 
-    Polygons are rounded to two decimals. pycocotools moves corners to a grid of a fifth of a pixel and counts
-    pixels along it, so what it draws differs from `to_mask` by up to one pixel in five along the border:
-    IoU with random spiky stars was at least 0.98 from 1,000 pixels, 0.97 from 400, 0.94 from 100 and 0.80
-    below 50. What it cannot draw at all, being too thin, becomes RLE, whatever the form.
+    Polygons are rounded to two decimals. pycocotools moves corners to a grid of a fifth of a pixel, so what
+    it draws differs from `to_mask` along the border: by one pixel in twenty on average, by up to one in five,
+    as often more as less. IoU of random stars of 3 to 29 corners was at least 0.98 from 1,000 pixels, 0.97
+    from 400, 0.94 from 100 and 0.80 below 50; the thinner, the less. What it cannot draw at all becomes RLE,
+    whatever the form.
     """
     wanted = [_rings(shape, form) for shape, form in zip(shapes, forms, strict=True)]
     flat = _rounded([ring for rings in wanted for ring in rings])
@@ -51,7 +51,7 @@ def draw(
     for shape, rings in zip(shapes, wanted, strict=True):
         own = slice(at, at + len(rings))
         at += len(rings)
-        masks.append(_merged(drawn[own]) if rings else encoded(shape))
+        masks.append(_merged(drawn[own]) if rings else to_rle(shape))
         texts.append(_polygons_text(flat[own]) if rings else _rle_text(masks[-1]))
     drawings = _measured(texts, masks)
     for n, (shape, rings) in enumerate(zip(shapes, wanted, strict=True)):
@@ -98,7 +98,7 @@ def _merged(drawn: list[RLE]) -> RLE:
 def _measured(texts: Sequence[str], masks: list[RLE]) -> list[Drawing | None]:
     if not masks:
         return []
-    areas = coco_mask.area(masks).tolist()
+    areas = [int(coco_mask.area(mask)) for mask in masks]  # a list of 256 makes it overflow
     boxes = coco_mask.toBbox(masks).astype(np.int64).tolist()
     return [
         Drawing(text, area, tuple(box)) if area else None

@@ -15,11 +15,12 @@ from pycocotools import mask as coco_mask
 from exporters.categories import Categories
 from exporters.clips import Clip, track_problem
 from exporters.coco_file import as_json
-from exporters.encoding import rle_of
+from exporters.uris import address_without_secrets
 from exporters.video import VideoWriter
 from exporters.writer import Options, problem
 from labeler_backend import __version__
 from labeler_backend.masks.rle import RLE
+from labeler_backend.masks.shape import to_rle
 from labeler_backend.records import Tell, Track
 
 PICTURES = "JPEGImages"
@@ -50,7 +51,11 @@ class YoutubeVisDataset(VideoWriter):
         height, width = video.size
         shape = {"width": width, "height": height, "length": video.frame_count}
         names = [f"{clip.folder}/{_frame_name(number, clip.suffix)}" for number in clip.numbers]
-        further = {"coco_url": video.uri, "task_id": video.task_id, "frame_rate": video.frame_rate}
+        further = {
+            "coco_url": address_without_secrets(video.uri) if video.uri else None,
+            "task_id": video.task_id,
+            "frame_rate": video.frame_rate,
+        }
         file.video({"id": video_id, **shape, "file_names": names, **_known(further)})
         written = []
         for track in video.tracks:
@@ -127,7 +132,7 @@ class _JsonFile:
 
 
 def _codes(track: Track) -> Iterator[tuple[int, RLE]]:
-    return ((position, rle_of(shape)) for position, shape in track.shapes.items())
+    return ((position, to_rle(shape)) for position, shape in track.shapes.items())
 
 
 def _annotation(track: Track, codes: Mapping[int, RLE], length: int) -> dict[str, Any]:

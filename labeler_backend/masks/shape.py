@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,7 +14,7 @@ from pycocotools import mask as coco_mask
 from shapely.geometry import Polygon
 
 from labeler_backend.masks.polygons import polygons_to_mask
-from labeler_backend.masks.rle import RLE, BoolMask, decode, encode
+from labeler_backend.masks.rle import RLE, BoolMask, box, decode, encode
 
 Ring = npt.NDArray[np.float64]
 
@@ -34,6 +36,18 @@ class Polygons:
 Shape = Polygons | RLE
 
 
+class Patch(NamedTuple):
+    """A part of a mask that holds all its set pixels.
+
+    Attributes:
+        window: rows and columns of the image.
+        mask: what is in them; nothing is set outside. Without rows where nothing is set at all.
+    """
+
+    window: tuple[slice, slice]
+    mask: BoolMask
+
+
 def size_of(shape: Shape) -> tuple[int, int]:
     """(H, W) of the image it lies in."""
     if isinstance(shape, Polygons):
@@ -50,8 +64,29 @@ def to_mask(shape: Shape) -> BoolMask:
 
 
 def to_rle(shape: Shape) -> RLE:
-    """The same as `to_mask`, encoded."""
-    return encode(to_mask(shape)) if isinstance(shape, Polygons) else shape
+    """The same as `to_mask`, encoded; of polygons, without drawing the whole image."""
+    if not isinstance(shape, Polygons):
+        return shape
+    height, width = shape.size
+    upright = upright_box(shape)
+    edges = _edges(shape) if upright is None else _box_edges(upright, height)
+    counts = np.diff(edges, prepend=0, append=height * width)
+    if edges.size and not counts[-1]:
+        counts = counts[:-1]  # pycocotools, too, ends with a run that has a length
+    packed = coco_mask.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, height, width)
+    return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
+
+
+def patch(shape: Shape) -> Patch:
+    """What `to_mask` gives, cut out."""
+    if isinstance(shape, Polygons):
+        x0, y0 = np.floor(np.min([ring.min(axis=0) for ring in shape.rings], axis=0)).astype(int).tolist()
+        x1, y1 = np.ceil(np.max([ring.max(axis=0) for ring in shape.rings], axis=0)).astype(int).tolist()
+        mask = polygons_to_mask([Polygon(ring - (x0, y0)) for ring in shape.rings], (y1 - y0, x1 - x0))
+        return Patch((slice(y0, y1), slice(x0, x1)), mask if mask.any() else mask[:0])
+    x, y, w, h = (int(side) for side in box(shape))
+    window = slice(y, y + h), slice(x, x + w)
+    return Patch(window, decode(shape)[window])
 
 
 def union(shapes: Iterable[Shape]) -> RLE:
@@ -79,3 +114,39 @@ def scaled(shape: Shape, size: tuple[int, int]) -> Shape:
         return Polygons(tuple(ring * factors for ring in shape.rings), size)
     mask = np.ascontiguousarray(decode(shape)).view(np.uint8)
     return encode(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST).view(bool))
+
+
+def upright_box(shape: Polygons) -> tuple[int, int, int, int] | None:
+    """Top, left, bottom, right of the pixels of one upright box, the last two excluded; None for all else."""
+    if len(shape.rings) != 1 or len(shape.rings[0]) != 4:
+        return None
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = shape.rings[0].tolist()
+    flat_first = ay == by and bx == cx and cy == dy and dx == ax
+    if not flat_first and not (ax == bx and by == cy and cx == dx and dy == ay):
+        return None
+    left, right = (math.ceil(x - 0.5) for x in (min(ax, cx), max(ax, cx)))
+    top, bottom = (math.ceil(y - 0.5) for y in (min(ay, cy), max(ay, cy)))
+    return max(top, 0), max(left, 0), min(bottom, shape.size[0]), min(right, shape.size[1])
+
+
+def _edges(shape: Polygons) -> npt.NDArray[np.int64]:
+    """Where, column by column through the image, it begins and ends."""
+    (rows, columns), mask = patch(shape)
+    height = shape.size[0]
+    if not mask.size:
+        return np.empty(0, np.int64)
+    strip = np.zeros((columns.stop - columns.start, height), np.int8)
+    strip[:, rows] = mask.T
+    found: npt.NDArray[np.int64] = np.flatnonzero(np.diff(strip.ravel(), prepend=0, append=0))
+    return found + columns.start * height
+
+
+def _box_edges(box: tuple[int, int, int, int], height: int) -> npt.NDArray[np.int64]:
+    """Where, column by column through the picture, a box begins and ends."""
+    top, left, bottom, right = box
+    if top >= bottom or left >= right:
+        return np.empty(0, np.int64)
+    if bottom - top == height:
+        return np.array([left * height, right * height], np.int64)
+    edges: npt.NDArray[np.int64] = np.arange(left, right)[:, None] * height + (top, bottom)
+    return edges.ravel()

@@ -25,6 +25,7 @@ SLACK = 0.5
 
 _SMALL = 4.0  # square pixels; a smaller area may miss the centre of every pixel
 _SAME_AREA = 1e-6  # relative
+_NOTHING = 1e-6  # square pixels: a line, but for rounding
 
 
 @dataclass(slots=True)  # frozen ones take thrice as long to make, and there are many
@@ -89,7 +90,7 @@ def _mended(outline: FloatArray, size: tuple[int, int]) -> Area:
             whole = shapely.make_valid(polygon, method="structure", keep_collapsed=False)
         except shapely.errors.GEOSException:
             return Area(None, "its outline crosses itself beyond repair")
-    if whole.area == 0:
+    if whole.area < _NOTHING:
         return Area(None, "it encloses no area")
     notes = []
     if abs(whole.area - _shoelace(outline)) > _SAME_AREA * whole.area:  # a bridge to a hole costs no area

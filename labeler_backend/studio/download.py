@@ -96,7 +96,7 @@ def download(
     Args:
         studio: where from.
         project: its number there.
-        folder: for downloads; each project has one of its own in it.
+        folder: for all downloads; each project has one of its own in it, named by a hash of URL and number.
         progress: given how many tasks are here and how many there are.
         resume: whether what an earlier attempt left is used, where nothing changed in it.
 
@@ -154,8 +154,8 @@ class _Run:
     progress: Progress
     total: int
     done: int = 0
-    size: int = FIRST_PAGE
-    most: int = FIRST_PAGE
+    size: int = field(default_factory=lambda: FIRST_PAGE)
+    most: int = field(default_factory=lambda: FIRST_PAGE)
 
     def whole(self, resume: bool) -> None:
         if not resume:

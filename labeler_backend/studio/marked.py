@@ -12,7 +12,7 @@ from labeler_backend.studio.choosing import Entry, annotator_of, entry_id
 from labeler_backend.studio.regions import named, region_labels, text
 from labeler_backend.studio.results import Item, Reading, id_of, read_result
 from labeler_backend.studio.tags import Tags
-from labeler_backend.studio.tracks import KINDS
+from labeler_backend.studio.tracks import is_track
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ class EntryReader:
         if self._known:
             for name, reason in self._unknown_labels(items):
                 self._tell(Problem(reason, "kept", task_id, origin.id, name or None))
-        tracks = tuple(item for item in reading.others if item.get("type") in KINDS)
+        tracks = tuple(item for item in reading.others if is_track(item))
         regions = {name: one.id for one in reading.objects for name in one.region_ids}
         regions |= {id_of(item): id_of(item) for item in tracks}
-        others = [item for item in reading.others if item.get("type") not in KINDS] if reading.others else []
+        others = [item for item in reading.others if not is_track(item)] if reading.others else []
         beside = beside_of(others, regions, {point.id for point in reading.points})
         for item in beside.rest:
             self._left_out(item, task_id, origin.id)
@@ -96,7 +96,7 @@ class EntryReader:
             if (kind, tag) not in self._said:
                 self._said.add((kind, tag))
                 reason = (
-                    f"The answers in {tag!r} ({kind}) are about whole tasks, which no format has a place for: "
+                    f"The answers in {tag!r} ({kind}) are about whole tasks, for which formats have no place: "
                     f"read them from Label Studio's own export; further ones are not listed."
                 )
                 self._tell(Problem(reason, "left out", task_id, annotation_id, id_of(item) or None))

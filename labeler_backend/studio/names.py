@@ -13,6 +13,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import count
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _STORAGES = frozenset({"s3", "s3a", "gs", "azure-blob", "azure_blob", "az", "abfs", "hdfs", "redis"})
@@ -127,10 +128,8 @@ def _candidates(name: str, stem: str) -> Iterator[str]:
     first, suffix = _split(last)
     mark = _part(stem.replace("/", "_"))
     yield f"{folder}{slash}{first}-{mark}{suffix}"
-    n = 2
-    while True:
-        yield f"{folder}{slash}{first}-{mark}-{n}{suffix}"
-        n += 1
+    yield f"{mark}/{name}"  # also where one of its folders is a file
+    yield from (f"{mark}-{n}/{name}" for n in count(2))
 
 
 def _split(part: str) -> tuple[str, str]:

@@ -117,7 +117,9 @@ def _lies_on(one: LabeledObject | LabeledPoint, page: Page) -> bool:
 
 def _says(item: Any, page: Page) -> bool:
     """Whether an item of a result is about a page."""
-    return (item.get("item_index") or 0) == page.index and item.get("to_name") in (page.to_name, None)
+    if (item.get("item_index") or 0) != page.index:
+        return False
+    return not page.to_name or item.get("to_name") in (page.to_name, None)
 
 
 def _predicted_sizes(predictions: Iterable[Any], page: Page) -> Iterable[Size]:

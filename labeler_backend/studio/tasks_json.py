@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -13,16 +12,23 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
-import numpy.typing as npt
-from pycocotools import mask as coco_mask
 
 from labeler_backend.errors import LabelerError
 from labeler_backend.masks.polygons import HARD_MAX_POINTS
-from labeler_backend.masks.shape import Polygons, Shape, to_mask
+from labeler_backend.masks.shape import Polygons
 from labeler_backend.records import Instance, Problem, Record, Tell, VideoRecord
-from labeler_backend.studio.identity import object_of, part_id
 from labeler_backend.studio.labeling import color_of
-from labeler_backend.studio.regions import Place, mask_to_regions
+from labeler_backend.studio.task_regions import (
+    IMAGE,
+    TAGS,
+    UNNAMED,
+    Region,
+    drawn,
+    labels_of,
+    object_id,
+    percent,
+    texts_of,
+)
 
 if TYPE_CHECKING:  # the exporters are built on this package, not this on them
     from exporters.categories import Categories
@@ -30,21 +36,9 @@ if TYPE_CHECKING:  # the exporters are built on this package, not this on them
 
 Kind = Literal["auto", "polygon", "brush", "box", "bitmask"]
 
-_TAGS = {
-    "polygon": "PolygonLabels",
-    "brush": "BrushLabels",
-    "box": "RectangleLabels",
-    "bitmask": "BitmaskLabels",
-    "keypoint": "KeyPointLabels",
-}
-_IMAGE = "image"
-_DECIMALS = 5  # of percent
 _POINT_WIDTH = 0.5  # percent: how large the editor draws a key point
 _NOT_IN_XML = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
-_UNNAMED = "object"
 _ENVELOPE = ("to_name", "original_width", "original_height", "image_rotation")
-
-_Region = dict[str, Any]
 
 
 class TasksDataset:
@@ -139,11 +133,11 @@ class TasksDataset:
     def _data(self, record: Record) -> dict[str, Any]:
         address = self._prefix + quote(record.file_name) if self._prefix else record.uri or record.file_name
         frame = {"video": record.video, "frame": record.frame} if record.video is not None else {}
-        return {_IMAGE: address, **frame}
+        return {IMAGE: address, **frame}
 
-    def _regions(self, record: Record) -> list[_Region]:
+    def _regions(self, record: Record) -> list[Region]:
         """All regions of an image's objects, their key points after each."""
-        regions: list[_Region] = []
+        regions: list[Region] = []
         taken: set[str] = set()
         many = 0
         for number, instance in enumerate(record.instances):
@@ -164,19 +158,19 @@ class TasksDataset:
             self._say(record, reason, "kept")
         return regions
 
-    def _object(self, record: Record, instance: Instance, number: int, taken: set[str]) -> list[_Region]:
+    def _object(self, record: Record, instance: Instance, number: int, taken: set[str]) -> list[Region]:
         """The regions of one object; none where nothing is left of it."""
         kind = self._kind
         if kind == "auto":
             kind = "polygon" if isinstance(instance.shape, Polygons) else "brush"
         parts = len(instance.shape.rings) if kind == "polygon" and isinstance(instance.shape, Polygons) else 1
-        name = _object_id(record, instance, number, taken, whole=parts == 1)
-        labels = [self._label(label) for label in _labels_of(instance)]
-        regions = _drawn(instance.shape, kind, name, labels)
+        name = object_id(record, instance, number, taken, whole=parts == 1)
+        labels = [self._label(label) for label in labels_of(instance)]
+        regions = drawn(instance.shape, kind, name, labels)
         for label in labels:
             self._categories.id_of(label)
             self._labels.setdefault(kind, {})[label] = None
-        texts = _texts(instance)
+        texts = texts_of(instance)
         for region in regions:
             taken.add(region["id"])
             region.pop("score", None)
@@ -186,14 +180,14 @@ class TasksDataset:
                 region["meta"] = {"text": texts}
         return regions + (self._points(instance, regions[0]) if regions else [])
 
-    def _points(self, instance: Instance, parent: _Region) -> list[_Region]:
+    def _points(self, instance: Instance, parent: Region) -> list[Region]:
         """Its key points, as regions of their own that belong to it."""
         points = []
         for number, point in enumerate(instance.keypoints):
             label = self._label(point.label)
             self._labels.setdefault("keypoint", {})[label] = None
             size = parent["original_height"], parent["original_width"]
-            x, y = _percent(np.array([[point.x, point.y]]), size)[0]
+            x, y = percent(np.array([[point.x, point.y]]), size)[0]
             value = {"x": x, "y": y, "width": _POINT_WIDTH, "keypointlabels": [label]}
             region = {"id": f"{parent['id']}-k{number}", "type": "keypointlabels", "from_name": "keypoint"}
             same = {key: parent[key] for key in _ENVELOPE}
@@ -203,7 +197,7 @@ class TasksDataset:
     def _label(self, label: str) -> str:
         """A label as a config can hold it."""
         if label not in self._renamed:
-            plain = _NOT_IN_XML.sub("", label).strip().lstrip("$").strip() or _UNNAMED
+            plain = _NOT_IN_XML.sub("", label).strip().lstrip("$").strip() or UNNAMED
             self._renamed[label] = plain
             if plain != label:
                 reason = f"The label {label!r} cannot stand in a labelling config: it became {plain!r}."
@@ -212,12 +206,12 @@ class TasksDataset:
 
     def _config(self) -> str:
         """A config with a tag for each kind of region there is, all with all classes."""
-        kinds = [kind for kind in _TAGS if kind in self._labels]
+        kinds = [kind for kind in TAGS if kind in self._labels]
         if not set(kinds) - {"keypoint"}:
             kinds.append("polygon" if self._kind == "auto" else self._kind)
-        classes = list(dict.fromkeys(self._label(name) for name in self._categories.names)) or [_UNNAMED]
+        classes = list(dict.fromkeys(self._label(name) for name in self._categories.names)) or [UNNAMED]
         smooth = ' smoothing="false"' if "bitmask" in kinds else ""
-        lines = [f'  <Image name="{_IMAGE}" value="${_IMAGE}" zoom="true"{smooth}/>']
+        lines = [f'  <Image name="{IMAGE}" value="${IMAGE}" zoom="true"{smooth}/>']
         for kind in kinds:
             lines += _control(kind, list(self._labels["keypoint"]) if kind == "keypoint" else classes)
         return "\n".join(["<View>", *lines, "</View>", ""])
@@ -234,85 +228,11 @@ class TasksDataset:
         self._tell(Problem(reason, done, record.task_id, annotation, region, record.file_name))
 
 
-def _object_id(record: Record, instance: Instance, number: int, taken: set[str], whole: bool) -> str:
-    """The region's own id where it may keep it, else one made of the image's id and its place.
-
-    An object in several regions needs an id of the kind by which its parts find together again.
-    """
-    own = instance.region_id
-    if own and own not in taken and (whole or object_of(own) == own):
-        return own
-    about = f"{record.id}|{own or number}|{number if own in taken else ''}"
-    return "el" + hashlib.blake2b(about.encode("utf-8", "replace"), digest_size=6).hexdigest()
-
-
-def _drawn(shape: Shape, kind: str, name: str, labels: Sequence[str]) -> list[_Region]:
-    """Regions of one kind; polygons and boxes with the very corners they have."""
-    tag = _TAGS[kind].lower()
-    if kind == "polygon" and isinstance(shape, Polygons):
-        values = [{"points": _percent(ring, shape.size), "closed": True} for ring in shape.rings]
-    elif kind == "box":
-        values = _box_values(shape)
-    else:
-        place = Place(kind, _IMAGE)
-        return mask_to_regions(to_mask(shape), tag, place, object_id=name, labels=labels, score=0)
-    height, width = shape.size if isinstance(shape, Polygons) else shape["size"]
-    return [
-        {
-            "id": part_id(name, part),
-            "type": tag,
-            "from_name": kind,
-            "to_name": _IMAGE,
-            "original_width": width,
-            "original_height": height,
-            "image_rotation": 0,
-            "value": {**value, tag: list(labels)},
-        }
-        for part, value in enumerate(values)
-    ]
-
-
-def _box_values(shape: Shape) -> list[dict[str, Any]]:
-    if isinstance(shape, Polygons):
-        points = np.concatenate(shape.rings)
-        start, end = points.min(axis=0), points.max(axis=0)
-        size = shape.size
-    else:
-        x, y, w, h = coco_mask.toBbox(shape).tolist()
-        start, end = np.array([x, y]), np.array([x + w, y + h])
-        size = (shape["size"][0], shape["size"][1])
-    (left, top), (width, height) = _percent(np.array([start, end - start]), size)
-    return (
-        [{"x": left, "y": top, "width": width, "height": height, "rotation": 0}] if width and height else []
-    )
-
-
-def _percent(pixels: npt.NDArray[np.float64], size: tuple[int, int]) -> list[list[float]]:
-    """(N, 2) in pixels → the same in percent of an (H, W) image."""
-    found: list[list[float]] = np.round(pixels * (100 / size[1], 100 / size[0]), _DECIMALS).tolist()
-    return found
-
-
-def _labels_of(instance: Instance) -> list[str]:
-    """All its labels, the one it is exported with first."""
-    several = instance.attributes.get("labels")
-    more = [one for one in several if isinstance(one, str)] if isinstance(several, list | tuple) else []
-    return list(dict.fromkeys([instance.label or _UNNAMED, *more]))
-
-
-def _texts(instance: Instance) -> list[str]:
-    """What goes into a region's `meta`."""
-    text = instance.attributes.get("text")
-    lines = text.splitlines() if isinstance(text, str) else []
-    track = [f"track: {instance.track_id}"] if instance.track_id is not None else []
-    return [*lines, *track, *(["iscrowd"] if instance.crowd else [])]
-
-
 def _control(kind: str, labels: Sequence[str]) -> list[str]:
-    tag = _TAGS[kind]
+    tag = TAGS[kind]
     options = [
         f"    <Label value={quoteattr(label)} background={quoteattr(color_of(number))}/>"
         for number, label in enumerate(labels)
     ]
     # smart is true by default and would add a tool that does nothing
-    return [f'  <{tag} name="{kind}" toName="{_IMAGE}" smart="false">', *options, f"  </{tag}>"]
+    return [f'  <{tag} name="{kind}" toName="{IMAGE}" smart="false">', *options, f"  </{tag}>"]

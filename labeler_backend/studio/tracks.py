@@ -16,7 +16,7 @@ from labeler_backend.masks.shape import Shape
 from labeler_backend.studio.areas import areas
 from labeler_backend.studio.shapes import ShapeError, number, rectangle_outline
 
-KINDS = frozenset({"videorectangle", "videorectanglelabels"})
+_KINDS = frozenset({"videorectangle", "videorectanglelabels"})
 MAX_FRAMES = 1_000_000
 """Of one track: nine hours at 30 frames a second. More is damage, and would not fit into memory."""
 
@@ -41,6 +41,12 @@ class _Key:
     frame: int  # from 0
     box: Mapping[str, float]
     enabled: bool
+
+
+def is_track(item: Mapping[str, Any]) -> bool:
+    """Whether an item of a result is a box through a video."""
+    kind = item.get("type")
+    return isinstance(kind, str) and kind in _KINDS
 
 
 def frames_of(item: Mapping[str, Any]) -> int | None:

@@ -10,7 +10,7 @@ from exporters.davis import DavisDataset, palette
 from labeler_backend.masks.rle import encode
 from labeler_backend.masks.shape import to_mask
 from labeler_backend.records import Instance, Record, Track, VideoRecord
-from tests.exporters.made_videos import SIZE, box, disc, videos, write
+from tests.exporters.drawn import SIZE, box, disc, videos, write
 
 
 def masks(folder: Path, video: str) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from labeler_backend.errors import InputError
 from labeler_backend.masks.rle import RLE, decode, encode
 from labeler_backend.masks.shape import Polygons, Shape, to_mask
 from labeler_backend.records import Instance, Keypoint, Problem, Record
-from tests.exporters.made_videos import SIZE, box, disc, shapes, write
+from tests.exporters.drawn import SIZE, box, disc, shapes, write
 
 H, W = SIZE
 SQUARE = [2, 3, 12, 3, 12, 13, 2, 13]
@@ -288,15 +288,23 @@ def test_foreign_fields_are_kept(tmp_path: Path) -> None:
         "source": "x",
         "keypoints": [1, 2, 2, 0, 0, 0, 5, 6, 1],
     }
-    (record,), _ = read(
-        file_of(tmp_path / "a.json", {**row, "attributes": {"track_id": 4, "occluded": True}})
-    )
+    more = {"attributes": {"track_id": 4, "occluded": True}}
+    (record,), (problem,) = read(file_of(tmp_path / "a.json", {**row, **more}))
+    assert "its score is no number from 0 to 1" in problem.reason
+    assert problem.done == "mended"
     (instance,) = record.instances
     assert instance.crowd
     assert instance.score is None
     assert instance.track_id == "4"
     assert instance.attributes == {"source": "x", "occluded": True}
     assert instance.keypoints == (Keypoint("nose", 1.0, 2.0), Keypoint("3", 5.0, 6.0))
+
+
+@pytest.mark.parametrize("keypoints", [[1, 2], ["a", 1, 2], "x"])
+def test_key_points_that_are_none_are_told(tmp_path: Path, keypoints: object) -> None:
+    (record,), (problem,) = read(file_of(tmp_path / "a.json", {"bbox": [1, 1, 5, 5], "keypoints": keypoints}))
+    assert record.instances[0].keypoints == ()
+    assert "not triples" in problem.reason
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.99])

@@ -11,7 +11,7 @@ from exporters.mot import MotDataset, track_numbers
 from labeler_backend.masks.rle import encode
 from labeler_backend.masks.shape import Polygons, Shape
 from labeler_backend.records import Instance, Record, Track, VideoRecord
-from tests.exporters.made_videos import SIZE, box, disc, videos, write
+from tests.exporters.drawn import SIZE, box, disc, videos, write
 
 H, W = SIZE
 

@@ -11,7 +11,7 @@ from exporters.youtube_vis import YoutubeVisDataset
 from labeler_backend.masks.rle import encode
 from labeler_backend.masks.shape import to_mask
 from labeler_backend.records import Instance, Record, Track, VideoRecord
-from tests.exporters.made_videos import SIZE, box, disc, videos, write
+from tests.exporters.drawn import SIZE, box, disc, videos, write
 
 H, W = SIZE
 

@@ -48,6 +48,7 @@ class FakeStudio:
         flag: whether the score column follows the backends' versions rather than their titles.
         faults: called with (method, path) before a request is answered; may raise Refused or Hangup.
         after: the same, called when its effect is done and its answer not yet sent.
+        asked: parameters of each request for tasks.
     """
 
     def __init__(self) -> None:
@@ -70,6 +71,8 @@ class FakeStudio:
         self.faults: Callable[[str, str], None] = lambda method, path: None
         self.after: Callable[[str, str], None] = lambda method, path: None
         self.unpredictable: set[int] = set()
+        self.asked: list[dict[str, str]] = []
+        self.ticks = 0
 
     # --- what tests put in and look at ------------------------------------------------------------------
 
@@ -84,6 +87,17 @@ class FakeStudio:
         for offset, one in enumerate(data, 1):
             self.tasks[start + offset] = {"id": start + offset, "project": project, "data": one}
         return list(range(start + 1, start + 1 + len(data)))
+
+    def annotate(self, task: int, result: list[Any], *, was_cancelled: bool = False) -> dict[str, Any]:
+        made = {"id": self.tick(), "result": result, "completed_by": 1, "was_cancelled": was_cancelled}
+        self.tasks[task].setdefault("annotations", []).append(made)
+        self.tasks[task]["updated_at"] = f"t{self.tick()}"
+        return made
+
+    def tick(self) -> int:
+        """A number that only rises."""
+        self.ticks += 1
+        return self.ticks
 
     def changes(self) -> list[tuple[str, str]]:
         """Requests that were not GET."""
@@ -111,6 +125,7 @@ class FakeStudio:
             ("POST", r"/api/projects/(\d+)/import", self.import_tasks),
             ("POST", r"/api/projects/(\d+)/import/predictions", self.import_predictions),
             ("GET", "/api/tasks", self.list_tasks),
+            ("GET", "/api/users/", lambda **_: [{"id": 1, "email": "a@b.c"}, {"id": 2, "email": ""}]),
             ("POST", "/api/dm/actions", self.action),
             ("GET", "/api/ml", self.list_ml),
             ("POST", "/api/ml", self.create_ml),
@@ -158,19 +173,37 @@ class FakeStudio:
         return {"created": len(body)}
 
     def list_tasks(self, params: dict[str, str], **_: Any) -> dict[str, Any]:
+        self.asked.append(params)
         query = json.loads(params["query"])
         found = [task for task in self.tasks.values() if task["project"] == int(params["project"])]
         for item in query["filters"]["items"]:
             found = [task for task in found if self._meets(task, item)]
-        fields = params["include"].split(",")
         limit = int(params["page_size"])
-        shown = [{field: self._field(task, field) for field in fields} for task in found[:limit]]
+        if params.get("fields") == "all":
+            shown = [self._whole(task) for task in found[:limit]]
+        else:
+            fields = params["include"].split(",")
+            shown = [{field: self._field(task, field) for field in fields} for task in found[:limit]]
         return {"tasks": shown, "total": len(found)}
 
     def _field(self, task: dict[str, Any], field: str) -> Any:
         if field == "predictions_model_versions":
             return ",".join(self.versions(task["id"]))
-        return task[field]
+        if field == "total_predictions":
+            return len(self.versions(task["id"]))
+        if field in ("total_annotations", "cancelled_annotations"):
+            cancelled = field == "cancelled_annotations"
+            return sum(made["was_cancelled"] == cancelled for made in task.get("annotations", ()))
+        return task.get(field)
+
+    def _whole(self, task: dict[str, Any]) -> dict[str, Any]:
+        computed = ("total_predictions", "total_annotations", "cancelled_annotations")
+        return {
+            **{"annotations": [], "drafts": [{"id": 1}], "predictions_score": None},
+            **{"predictions_results": "[{id", "annotations_results": "[{id", "updated_at": None, **task},
+            **{field: self._field(task, field) for field in (*computed, "predictions_model_versions")},
+            "predictions": [made for made in self.predictions if made["task"] == task["id"]],
+        }
 
     def _meets(self, task: dict[str, Any], item: dict[str, Any]) -> bool:
         field, operator, value = item["filter"].removeprefix("filter:tasks:"), item["operator"], item["value"]

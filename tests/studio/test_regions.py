@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 from labeler_backend.errors import InputError
 from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.rle import BoolMask
+from labeler_backend.masks.shape import to_mask
 from labeler_backend.studio.brush import encode_brush
 from labeler_backend.studio.regions import (
     Place,
     fits_type,
     mask_to_regions,
     region_labels,
-    region_to_mask,
+    region_to_shape,
 )
 from tests.studio.made import SIZE, blobs, config_of, control, ellipse, noise, ring, through_json
 
@@ -29,6 +31,10 @@ TAGS = {
     "ellipselabels": "EllipseLabels",
 }
 BARE = {kind.removesuffix("labels"): tag.removesuffix("Labels") for kind, tag in TAGS.items()}
+
+
+def region_to_mask(result: Mapping[str, Any]) -> BoolMask:
+    return to_mask(region_to_shape(result))
 
 
 def regions(mask: BoolMask, kind: str, **place: Any) -> list[dict[str, Any]]:
@@ -212,12 +218,12 @@ def region(kind: str = "polygonlabels", value: Any = None, **rest: Any) -> dict[
         pytest.param(region(original_height=-5), "not a picture's size", id="negative height"),
         pytest.param(region(original_height=90_000, original_width=90_000), "more than", id="huge"),
         pytest.param(region(value={"points": [[1, 1], [2, 2]]}), "has 2 points", id="two points"),
-        pytest.param(region(value={"points": [[1, 1], [2, 2], [3, 3]]}), "no pixel", id="a line"),
+        pytest.param(region(value={"points": [[1, 1], [2, 2], [3, 3]]}), "no area", id="a line"),
         pytest.param(
             region(value={"points": [[110, 1], [120, 2], [130, 90]]}), "no pixel", id="out of frame"
         ),
         pytest.param(
-            region("rectangle", {"x": 1, "y": 1, "width": 0, "height": 5}), "no pixel", id="no width"
+            region("rectangle", {"x": 1, "y": 1, "width": 0, "height": 5}), "no area", id="no width"
         ),
         pytest.param(
             region("brushlabels", {"rle": encode_brush(np.zeros(SIZE, bool))}), "no pixel", id="empty brush"
@@ -288,6 +294,6 @@ def test_any_ring_however_it_crosses_itself_is_read(points: list[tuple[float, fl
     try:
         mask = region_to_mask(region(value={"points": points}))
     except InputError as error:
-        mask = np.full(SIZE, "no pixel" in str(error))
+        mask = np.full(SIZE, "encloses no" in str(error))
     assert mask.shape == SIZE
     assert mask.any()

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,7 +19,7 @@ from labeler_backend.studio.config import LabelingConfig, read_config
 from labeler_backend.studio.regions import region_to_mask
 from labeler_backend.studio.results import read_result
 from labeler_backend.studio.tasks_json import Kind, TasksDataset
-from tests.exporters.made_videos import SIZE, box, disc, shapes
+from tests.exporters.drawn import SIZE, box, disc, shapes
 
 H, W = SIZE
 DISC = encode(disc(20, 20, 9))
@@ -85,7 +86,6 @@ def test_label_studio_accepts_every_kind(tmp_path: Path, kind: Kind) -> None:
     assert told == []
     (prediction,) = task["predictions"]
     assert config.validate(prediction) == []
-    assert config.notes == ()
     assert prediction["score"] == 0.7
     assert [region.get("score") for region in prediction["result"]][:2] == [
         0.7,
@@ -222,13 +222,9 @@ def test_what_cannot_be_taken_as_it_is_is_told(
     tasks, config, told = write(tmp_path, record, kind=kind)
     (problem,) = told
     assert problem.done == done
-    pytest.raises(ValueError, _raise, problem.reason).match(reason)
+    assert re.search(reason, problem.reason)
     assert len(regions(tasks)) == count
     assert all(config.validate(prediction) == [] for task in tasks for prediction in task["predictions"])
-
-
-def _raise(text: str) -> None:
-    raise ValueError(text)
 
 
 def test_a_forced_polygon_is_simple_enough_for_the_editor(tmp_path: Path) -> None:
