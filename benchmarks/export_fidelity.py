@@ -42,6 +42,7 @@ COLUMNS = (
     "pictures without a row",
     "wrong sizes",
     "file names that lead nowhere",
+    "pictures left on their side",
 )
 
 
@@ -126,12 +127,12 @@ def table(scores: Scores) -> str:
     lines = [COLUMNS, ("---",) * len(COLUMNS)]
     for name, (one, pictures) in scores.items():
         if one.trouble:
-            lines.append((name, f"0 of {one.all.true}", f"fails: {one.trouble}", *("",) * 6))
+            lines.append((name, f"0 of {one.all.true}", f"fails: {one.trouble}", *("",) * 7))
             continue
         figures = (one.wrong_labels, one.surplus, one.twice, one.missing, one.wrong_sizes)
-        lost = str(one.lost_files) if pictures else "no pictures"
+        files = (str(one.lost_files), str(one.sideways)) if pictures else ("no pictures", "")
         kept = f"{one.all.kept} of {one.all.true}"
-        lines.append((name, kept, f"{one.all.mean:.4f}", *map(str, figures), lost))
+        lines.append((name, kept, f"{one.all.mean:.4f}", *map(str, figures), *files))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

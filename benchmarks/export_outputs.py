@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import yaml  # type: ignore[import-untyped]  # comes with transformers
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from benchmarks.export_drawing import BoolMask
@@ -30,10 +31,14 @@ def read_coco(content: dict[str, Any], folder: Path, truth: Sequence[TrueImage])
     """One COCO file's content; `folder` is where it lies."""
     names = {row["id"]: str(row["file_name"]) for row in content["images"]}
     labels = {row["id"]: str(row["name"]) for row in content["categories"]}
-    images = [
-        ImageRow(str(row["file_name"]), _size(row), _leads_to_file(folder, str(row["file_name"])))
-        for row in content["images"]
-    ]
+    images = []
+    for row in content["images"]:
+        file = _file_of(folder, str(row["file_name"]))
+        images.append(
+            ImageRow(
+                str(row["file_name"]), _size(row), file is not None, file is not None and _sideways(file)
+            )
+        )
     found = []
     for one in content["annotations"]:
         name = names.get(one["image_id"], "")
@@ -69,8 +74,11 @@ def read_yolo_folder(folder: Path, truth: Sequence[TrueImage]) -> Output:
     classes = _yolo_classes(folder)
     if not files or not classes:
         return Output(trouble="no labels and classes in it")
-    pictures = {path.stem for path in folder.rglob("images/**/*") if path.is_file()}
-    images = [ImageRow(path.name, None, path.stem in pictures) for path in files]
+    pictures = {path.stem: path for path in folder.rglob("images/**/*") if path.is_file()}
+    images = [
+        ImageRow(p.name, None, p.stem in pictures, p.stem in pictures and _sideways(pictures[p.stem]))
+        for p in files
+    ]
     found = [one for path in files for one in _yolo_file(path, classes, truth)]
     return Output(images, found)
 
@@ -107,8 +115,13 @@ def _size(row: dict[str, Any]) -> tuple[int, int]:
     return int(row.get("height") or 0), int(row.get("width") or 0)
 
 
-def _leads_to_file(folder: Path, name: str) -> bool:
-    """A relative name of a file in the folder of the COCO file, or in `images/` there."""
+def _file_of(folder: Path, name: str) -> Path | None:
+    """What a relative name leads to in the folder of the COCO file, or in `images/` there."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        return False
-    return (folder / name).is_file() or (folder / "images" / name).is_file()
+        return None
+    return next((path for path in (folder / name, folder / "images" / name) if path.is_file()), None)
+
+
+def _sideways(path: Path) -> bool:
+    with Image.open(path) as image:
+        return bool(image.getexif().get(0x0112, 1) != 1)

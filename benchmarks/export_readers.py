@@ -14,6 +14,8 @@ import argparse
 import importlib
 import importlib.metadata
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -115,7 +117,7 @@ def supervision_masks(dataset: Any) -> Masks:
 
 
 def datumaro_coco(file: Path) -> Masks:
-    """The `coco_instances` reader, with the size of each picture from the COCO file."""
+    """The `coco_instances` reader, in the folders of COCO itself, without which it reads nothing."""
     datumaro = importlib.import_module("datumaro")
 
     found: dict[str, list[BoolMask]] = {}
@@ -123,7 +125,14 @@ def datumaro_coco(file: Path) -> Masks:
         Path(row["file_name"]).stem: (row["height"], row["width"])
         for row in json.loads(file.read_text(encoding="utf-8"))["images"]
     }
-    for item in datumaro.Dataset.import_from(str(file), "coco_instances"):
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "annotations", "instances_all.json")
+        target.parent.mkdir()
+        shutil.copy(file, target)
+        (Path(folder) / "images").mkdir()
+        (Path(folder) / "images" / "all").symlink_to(picture_folder(file).resolve())
+        items = list(datumaro.Dataset.import_from(folder, "coco_instances"))
+    for item in items:
         stem = Path(item.id).name
         height, width = sizes[stem]
         parts: dict[int, BoolMask] = {}  # the polygons of one instance come one by one, with one group

@@ -14,6 +14,16 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks.export_drawing import BoolMask
 from benchmarks.export_project import TrueImage
 
+FIGURES = (
+    "wrong_labels",
+    "surplus",
+    "twice",
+    "missing",
+    "wrong_sizes",
+    "lost_files",
+    "sideways",
+    "trouble",
+)
 KEPT = 0.5  # the IoU from which an instance counts as kept
 
 
@@ -25,11 +35,13 @@ class ImageRow:
         name: as the export writes it.
         size: (H, W); None where the format holds none.
         there: whether the name leads to a file of the export.
+        sideways: whether that file is upright only for those who heed EXIF.
     """
 
     name: str
     size: tuple[int, int] | None
     there: bool
+    sideways: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,7 @@ class Score:
         missing: pictures without a row.
         wrong_sizes: rows with another size than the upright picture's.
         lost_files: rows whose name leads to no file of the export.
+        sideways: files that are upright only for programs that heed EXIF; many trainers do not.
         trouble: why there is no export at all.
     """
 
@@ -88,13 +101,13 @@ class Score:
     missing: int = 0
     wrong_sizes: int = 0
     lost_files: int = 0
+    sideways: int = 0
     trouble: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For --json."""
         kinds = {kind: _tally_json(tally) for kind, tally in self.kinds.items()}
-        numbers = ("wrong_labels", "surplus", "twice", "missing", "wrong_sizes", "lost_files", "trouble")
-        return {**_tally_json(self.all), **{name: getattr(self, name) for name in numbers}, "kinds": kinds}
+        return {**_tally_json(self.all), **{name: getattr(self, name) for name in FIGURES}, "kinds": kinds}
 
 
 def score(truth: Sequence[TrueImage], output: Output) -> Score:
@@ -149,6 +162,7 @@ def _score_rows(image: TrueImage, rows: Sequence[ImageRow], result: Score) -> No
     result.twice += max(0, len(rows) - 1)
     result.wrong_sizes += sum(row.size is not None and row.size != image.size for row in rows)
     result.lost_files += sum(not row.there for row in rows)
+    result.sideways += sum(row.sideways for row in rows)
 
 
 def _score_instances(image: TrueImage, found: Sequence[Found], result: Score) -> None:
