@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from exporters.coco import instance, write_coco
+from exporters.coco.dataset import instance, write_coco
 from exporters.masks import write_instance_png
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.preprocess import resize

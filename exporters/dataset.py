@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from exporters.pictures import Found, fitted, place, upright_size
+from exporters.pictures.folder import Found, fitted, place, upright_size
 from exporters.splits import Split
 from exporters.writer import Writer
 from labeler_backend.errors import InputError

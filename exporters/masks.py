@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from exporters.categories import UNNAMED, Categories
-from exporters.coco_file import as_json
+from exporters.coco.file import as_json
 from exporters.legend import legend_picture
 from exporters.palette import as_hex, colour
 from exporters.writer import Options, fitting, problem

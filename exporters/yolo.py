@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from exporters.categories import Categories
+from exporters.coco.segmentation import painted_rings
 from exporters.rings import joined
-from exporters.segmentation import painted_rings
 from exporters.writer import Options, fitting, problem
 from labeler_backend.errors import InputError
 from labeler_backend.masks.shape import Polygons, Ring, Shape

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from exporters.categories import Categories
-from exporters.coco import CocoDataset
+from exporters.coco.dataset import CocoDataset
+from exporters.coco.reading import is_coco, read_coco
 from exporters.dataset import Edits, Item, Pictures, Summary, write_dataset
-from exporters.davis import DavisDataset
 from exporters.folder import building
-from exporters.from_coco import is_coco, read_coco
 from exporters.masks import MaskDataset
-from exporters.mot import MotDataset
-from exporters.pictures import Found, PictureFolder
+from exporters.pictures.folder import Found, PictureFolder
 from exporters.report import REPORT, Report
 from exporters.splits import Split
+from exporters.video.davis import DavisDataset
+from exporters.video.mot import MotDataset
+from exporters.video.youtube_vis import YoutubeVisDataset
 from exporters.writer import Options, Writer
 from exporters.yolo import YoloDataset
-from exporters.youtube_vis import YoutubeVisDataset
 from labeler_backend import __version__
 from labeler_backend.cli import loading
 from labeler_backend.cli.options import required
@@ -34,8 +34,8 @@ from labeler_backend.settings import load_server_settings
 from labeler_backend.studio.client import Studio, base_url
 from labeler_backend.studio.download import download, studio_tasks
 from labeler_backend.studio.export_json import Policy, records, tasks_in
+from labeler_backend.studio.export_json.names import file_name
 from labeler_backend.studio.media.types import Access
-from labeler_backend.studio.names import file_name
 from labeler_backend.studio.tags import Tags, read_tags
 from labeler_backend.studio.tasks_json import TasksDataset
 from labeler_backend.video.info import VideoInfo, read_info

@@ -141,7 +141,7 @@ def _masks(
     engine: Engine,
     as_json: bool,
 ) -> None:
-    from exporters.coco import instance, write_coco
+    from exporters.coco.dataset import instance, write_coco
     from exporters.masks import write_instance_png
     from labeler_backend.batch.run import run, summary_json
     from labeler_backend.batch.types import Formats

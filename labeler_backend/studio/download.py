@@ -67,7 +67,6 @@ class Download:
         project: its number in Label Studio.
         title: its name.
         config: its labelling config, XML.
-        annotators: e-mail by the number in `completed_by`; empty where this user may not see them.
         tasks: how many.
     """
 
@@ -75,7 +74,6 @@ class Download:
     project: int
     title: str
     config: str
-    annotators: Mapping[int, str]
     tasks: int
     _lock: BaseFileLock = field(repr=False)
 
@@ -112,7 +110,6 @@ def download(
         try:
             run = _Run(studio, project, folder / name, progress, int(found.get("task_number") or 0))
             run.whole(resume)
-            annotators = _annotators(studio)
         except BaseException:
             lock.release()
             raise
@@ -122,7 +119,7 @@ def download(
             "LABELER_CACHE_DIR to another."
         ) from error
     title, config = str(found.get("title") or ""), str(found.get("label_config") or "")
-    return Download(folder / name, project, title, config, annotators, run.done, lock)
+    return Download(folder / name, project, title, config, run.done, lock)
 
 
 def studio_tasks(download: Download) -> Iterator[dict[str, Any]]:
@@ -285,12 +282,3 @@ def _locked(path: Path, studio: Studio, project: int) -> BaseFileLock:
             f"Another labeler export works on project {project} of {studio.url}: wait for it to finish."
         ) from error
     return lock
-
-
-def _annotators(studio: Studio) -> dict[int, str]:
-    try:
-        users = studio.get("/api/users/")
-    except StudioError:  # not for every user, and the numbers will do
-        return {}
-    users = users if isinstance(users, list) else []
-    return {user["id"]: user["email"] for user in users if user.get("email")}

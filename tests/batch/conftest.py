@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from skimage import data as samples
 
-from exporters.coco import instance, write_coco
+from exporters.coco.dataset import instance, write_coco
 from exporters.masks import write_instance_png
 from labeler_backend.batch.run import run
 from labeler_backend.batch.types import Formats, MaskProposer, Options, Summary

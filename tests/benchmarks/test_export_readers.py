@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.export_readers import coco_file, compared, decoded, supervision_coco, supervision_yolo
 from exporters.categories import Categories
-from exporters.coco import CocoDataset
+from exporters.coco.dataset import CocoDataset
 from exporters.writer import Options
 from exporters.yolo import YoloDataset
 from labeler_backend.masks.rle import encode

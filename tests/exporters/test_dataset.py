@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from exporters.categories import Categories
-from exporters.coco import CocoDataset
+from exporters.coco.dataset import CocoDataset
 from exporters.dataset import Edits, Pictures, Summary, write_dataset
-from exporters.pictures import PictureFolder
+from exporters.pictures.folder import PictureFolder
 from exporters.report import REPORT, Report
 from exporters.splits import Split
 from exporters.writer import Options

@@ -125,7 +125,6 @@ class FakeStudio:
             ("POST", r"/api/projects/(\d+)/import", self.import_tasks),
             ("POST", r"/api/projects/(\d+)/import/predictions", self.import_predictions),
             ("GET", "/api/tasks", self.list_tasks),
-            ("GET", "/api/users/", lambda **_: [{"id": 1, "email": "a@b.c"}, {"id": 2, "email": ""}]),
             ("POST", "/api/dm/actions", self.action),
             ("GET", "/api/ml", self.list_ml),
             ("POST", "/api/ml", self.create_ml),

@@ -83,7 +83,6 @@ def test_a_project(fake: FakeStudio, studio: Studio, project: int, tmp_path: Pat
     with download(studio, project, tmp_path, lambda *one: shown.append(one)) as got:
         tasks = list(studio_tasks(got))
         assert (got.project, got.title, got.config, got.tasks) == (project, "birds", CONFIG, 10)
-        assert got.annotators == {1: "a@b.c"}
         assert "Lock" not in repr(got)
     assert [task["id"] for task in tasks] == _ids(fake, project)
     assert tasks[0]["annotations"] == fake.tasks[tasks[0]["id"]]["annotations"]
@@ -101,18 +100,6 @@ def test_an_empty_project(fake: FakeStudio, studio: Studio, tmp_path: Path) -> N
 def test_no_such_project(fake: FakeStudio, studio: Studio, tmp_path: Path) -> None:
     with pytest.raises(StudioError, match="has no project 7"):
         download(studio, 7, tmp_path, quiet)
-
-
-def test_nobody_may_see_the_annotators(
-    fake: FakeStudio, studio: Studio, project: int, tmp_path: Path
-) -> None:
-    def faults(method: str, path: str) -> None:
-        if path == "/api/users/":
-            raise Refused(403, "You do not have permission to perform this action.")
-
-    fake.faults = faults
-    with download(studio, project, tmp_path, quiet) as got:
-        assert got.annotators == {}
 
 
 def _annotated(fake: FakeStudio, tasks: list[int]) -> None:

@@ -1,0 +1,1 @@
+"""COCO: written (`dataset`, `file`, `segmentation`, `uris`) and read (`reading`, `rows`, `shapes`)."""
