@@ -234,7 +234,7 @@ def _scaled(instance: Instance, old: tuple[int, int], new: tuple[int, int]) -> I
 
 
 def _is_turned(source: Path, target: Path) -> bool:
-    """Whether EXIF says to turn it. The name may say nothing: files in a cache are called by their content."""
+    """Whether EXIF says to turn it. A name may say nothing: a cache calls files by their content."""
     try:
         return header(source)[1] > 1
     except InputError:
