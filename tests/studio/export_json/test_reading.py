@@ -461,7 +461,7 @@ def test_parts_of_a_proposal_are_one_instance() -> None:
 
 def test_real_envelopes() -> None:
     """Tasks as Label Studio 1.23.2 sent them."""
-    lines = (Path(__file__).parents[1] / "server" / "recorded.jsonl").read_text().splitlines()
+    lines = (Path(__file__).parents[2] / "server" / "recorded.jsonl").read_text().splitlines()
     bodies = [body for line in lines if isinstance(body := json.loads(line).get("body"), dict)]
     tasks = [one for body in bodies for one in body.get("tasks", ()) if isinstance(one, dict)]
     assert tasks
