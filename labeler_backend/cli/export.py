@@ -61,7 +61,7 @@ def export(
     segmentation: Annotated[
         Segmentation,
         typer.Option(
-            help="In COCO: polygons where drawn and RLE where painted, or all of one kind.",
+            help="With --format coco: polygons where drawn and RLE where painted, or all of one kind.",
             rich_help_panel=OUTPUT,
         ),
     ] = "auto",
@@ -83,7 +83,7 @@ def export(
     split_by: Annotated[
         str | None,
         typer.Option(
-            help="A key of the tasks' data: tasks with the same value stay together.",
+            help="With --split: a key of the tasks' data; tasks with the same value stay together.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,

@@ -140,6 +140,7 @@ def run(request: Request, report: Report, quiet: bool) -> Done:
     Raises:
         LabelerError: the source, a flag or the folder cannot be used; nothing is left behind then.
     """
+    _refuse_without_effect(request)
     with ExitStack() as stack:
         stack.enter_context(_rare_collections())
         folder = stack.enter_context(building(request.out, request.overwrite))
@@ -187,8 +188,43 @@ def _source(request: Request, stack: ExitStack, tell: Tell, quiet: bool) -> _Sou
     if not request.source.is_file():
         raise InputError(f"{request.source} is no file: give a JSON export of Label Studio, or a COCO file.")
     if is_coco(request.source):
+        if unused := _of_tasks_only(request):
+            raise LabelerError(
+                f"{unused} says which labels of Label Studio count, and {request.source} is a COCO file: "
+                f"leave it out."
+            )
         return _Source(str(request.source), read_coco(request.source, tell), None, (), _in_folder(request))
     return _of_file(request, request.source, tell)
+
+
+def _refuse_without_effect(request: Request) -> None:
+    """What was asked for in vain was meant to do something."""
+    if request.policy.group_by is not None and request.split is None:
+        raise LabelerError("--split-by says what stays together in splits: give --split too, or neither.")
+    needs = (
+        ("--segmentation", request.options.segmentation != "auto", "coco"),
+        ("--kind", request.kind != "auto", "label-studio"),
+        ("--image-prefix", bool(request.image_prefix), "label-studio"),
+    )
+    for flag, given, wanted in needs:
+        if given and request.format != wanted:
+            raise LabelerError(f"{flag} is for --format {wanted}, not {request.format}: leave it out.")
+
+
+def _of_tasks_only(request: Request) -> str:
+    """The flag, if any, that says something about a COCO file which only tasks have."""
+    given, usual = request.policy, Policy()
+    flags = (
+        ("--annotations", given.annotations != usual.annotations),
+        ("--predictions", given.predictions != usual.predictions),
+        ("--include-skipped", given.skipped),
+        ("--unlabeled", given.unlabeled),
+        ("--crowd-label", given.crowd_label is not None),
+        ("--keypoints", given.keypoints != usual.keypoints),
+        ("--split-by", given.group_by is not None),
+        ("--config", request.config is not None),
+    )
+    return next((flag for flag, was_given in flags if was_given), "")
 
 
 def _of_file(request: Request, path: Path, tell: Tell) -> _Source:
@@ -264,7 +300,9 @@ def _measured(find: Find | None) -> Callable[[str, int], VideoInfo | None]:
 def _pictures(request: Request, source: _Source) -> Pictures | None:
     if source.find is None:
         if request.media in ("copy", "link"):
-            raise LabelerError(f"--media {request.media} needs the pictures: give --images DIR.")
+            raise LabelerError(
+                f"--media {request.media} needs the pictures: give --images DIR, or --url and a token."
+            )
         return None
     # The cache may drop what it holds: links would lead nowhere one day.
     if request.media == "link" and request.images is None:

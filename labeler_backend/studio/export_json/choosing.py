@@ -19,7 +19,8 @@ class Policy:
             each annotator, in a record each; what most annotators agree on.
         skipped: take annotations that the annotator skipped.
         predictions: never; where nobody has annotated; instead of annotations.
-        unlabeled: tasks nobody has annotated become records without instances.
+        unlabeled: tasks nobody has annotated become records without instances. Tasks that
+            were only skipped are such, and lack annotations.
         crowd_label: the label that means COCO's `iscrowd`.
         keypoints: whether only points linked to a region become its key points, or those inside it too.
         group_by: a key of the tasks' data; without, every task is a group of its own.
@@ -71,7 +72,7 @@ def _chosen(valid: Sequence[Entry], policy: Policy) -> list[Choice]:
             )
         last = {name: latest(entries) for name, entries in by_annotator.items()}
         if policy.annotations == "consensus":
-            return [Choice(tuple(last.values()))]
+            return [Choice(tuple(sorted(last.values(), key=_age)))]
         return [Choice((entry,), name) for name, entry in last.items()]
     true = [entry for entry in valid if entry.get("ground_truth") is True]
     return [Choice((latest(true if true and policy.annotations == "ground-truth" else valid),))]
