@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -121,6 +121,7 @@ class _Source:
 
     Attributes:
         name: as the report shows it.
+        title: as a data set's description shows it.
         items: the records.
         total: of tasks, where it is known.
         labels: those that are known beforehand, in their order.
@@ -128,6 +129,7 @@ class _Source:
     """
 
     name: str
+    title: str
     items: Iterable[Item]
     total: int | None
     labels: tuple[str, ...]
@@ -150,7 +152,7 @@ def run(request: Request, report: Report, quiet: bool) -> Done:
         summary = write_dataset(
             source.items,
             folder,
-            partial(_writer, request, categories, report),
+            partial(_writer, request, categories, replace(request.options, description=source.title), report),
             report.tell,
             pictures=_pictures(request, source),
             edits=request.edits,
@@ -158,9 +160,9 @@ def run(request: Request, report: Report, quiet: bool) -> Done:
             progress=progress,
         )
         categories.save(folder / CATEGORIES)
+        if request.categories is not None:  # before the folder is there: ids too many do no harm
+            categories.save(request.categories)
         report.write(folder, _about(request, source, summary))
-    if request.categories is not None:
-        categories.save(request.categories)
     counts = dict(summary.counts)
     return Done(request.out, request.out / REPORT, counts, dict(report.counts), summary.annotators)
 
@@ -193,7 +195,8 @@ def _source(request: Request, stack: ExitStack, tell: Tell, quiet: bool) -> _Sou
                 f"{unused} says which labels of Label Studio count, and {request.source} is a COCO file: "
                 f"leave it out."
             )
-        return _Source(str(request.source), read_coco(request.source, tell), None, (), _in_folder(request))
+        name, items = str(request.source), read_coco(request.source, tell)
+        return _Source(name, request.source.name, items, None, (), _in_folder(request))
     return _of_file(request, request.source, tell)
 
 
@@ -234,7 +237,7 @@ def _of_file(request: Request, path: Path, tell: Tell) -> _Source:
     if find is None and request.url and request.token:
         find = _fetched(Access(base_url(request.url), request.token))
     items = records(tasks_in(path, tell), request.policy, tell, config=tags, video_info=_measured(find))
-    return _Source(str(path), items, None, _labels(tags), find)
+    return _Source(str(path), path.name, items, None, _labels(tags), find)
 
 
 def _live(request: Request, stack: ExitStack, tell: Tell, quiet: bool) -> _Source:
@@ -248,7 +251,8 @@ def _live(request: Request, stack: ExitStack, tell: Tell, quiet: bool) -> _Sourc
     tags = _tags(request.config) or read_tags(project.config)
     find = _in_folder(request) or _fetched(Access(studio.url, studio.token))
     items = records(studio_tasks(project), request.policy, tell, config=tags, video_info=_measured(find))
-    return _Source(f"{studio.url}/projects/{project.project}", items, project.tasks, _labels(tags), find)
+    name = f"{studio.url}/projects/{project.project}"
+    return _Source(name, project.title, items, project.tasks, _labels(tags), find)
 
 
 def _tags(config: Path | None) -> Tags | None:
@@ -311,10 +315,12 @@ def _pictures(request: Request, source: _Source) -> Pictures | None:
     return Pictures(source.find, how, every=request.images is not None)
 
 
-def _writer(request: Request, categories: Categories, report: Report, folder: Path) -> Writer:
+def _writer(
+    request: Request, categories: Categories, options: Options, report: Report, folder: Path
+) -> Writer:
     kind = _WRITERS[request.format]
     more = {"kind": request.kind, "image_prefix": request.image_prefix} if kind is TasksDataset else {}
-    return kind(folder, categories, request.options, report.tell, **more)
+    return kind(folder, categories, options, report.tell, **more)
 
 
 def _about(request: Request, source: _Source, summary: Summary) -> dict[str, Any]:

@@ -51,12 +51,16 @@ class Choice:
 
 
 def choose(annotations: Iterable[Entry], predictions: Iterable[Entry], policy: Policy) -> list[Choice]:
-    """What to read of a task; nothing where nobody has annotated it and `policy` wants no such records."""
-    valid = [entry for entry in annotations if policy.skipped or not entry.get("was_cancelled")]
-    if policy.predictions == "only":
-        valid = []
+    """What to read of a task; nothing where nobody has annotated it and `policy` wants no such records.
+
+    A task that was only skipped is out altogether: somebody looked at it and would not label it.
+    """
+    entries = list(annotations) if policy.predictions != "only" else []
+    valid = [entry for entry in entries if policy.skipped or not entry.get("was_cancelled")]
     if valid:
         return _chosen(valid, policy)
+    if entries:
+        return []
     guesses = [] if policy.predictions == "never" else list(predictions)
     if guesses:
         return [Choice((latest(guesses),), predicted=True)]
