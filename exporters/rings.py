@@ -91,7 +91,8 @@ def _walked(rings: Sequence[Ring], bridges: Sequence[_Bridge]) -> Ring:
         else:
             parts.append(piece)
     loop = np.concatenate(parts)
-    return loop[(loop != np.roll(loop, 1, axis=0)).any(axis=1)]
+    once: Ring = loop[(loop != np.roll(loop, 1, axis=0)).any(axis=1)]
+    return once
 
 
 def _pieces(ring: Ring, entry: int, leaving: Sequence[_Bridge]) -> list[Ring | int]:
@@ -179,7 +180,8 @@ def _neighbours(points: Ring) -> npt.NDArray[np.int64]:
         corners_of = np.column_stack([np.arange(len(places) - 1), np.arange(1, len(places))])
     sides = np.concatenate([corners_of[:, [0, 1]], corners_of[:, [1, -1]], corners_of[:, [0, -1]]])
     same = np.column_stack([np.arange(len(points)), owner[place_of]])
-    return np.concatenate([owner[sides], same]).astype(np.int64)
+    found: npt.NDArray[np.int64] = np.concatenate([owner[sides], same])
+    return found
 
 
 def _exact(traced: Traced) -> Ring:

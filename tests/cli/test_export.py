@@ -19,6 +19,7 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from labeler_backend import cli
+from labeler_backend.cli.export import _counted
 from labeler_backend.studio.brush import encode_brush
 from tests.studio.made import ellipse, ring
 
@@ -406,3 +407,28 @@ def test_help_teaches(call: Call) -> None:
     assert "labeler export" in text
     for option in ("--annotations", "--merge-touching", "--crowd-label", "--strict", "--ls-project"):
         assert option in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        pytest.param({}, "nothing", id="nothing"),
+        pytest.param(
+            {"categories": 1, "images": 1, "instances": 1, "pictures": 0, "turned_upright": 0},
+            "1 image, 1 instance, 1 category",
+            id="one of each, no pictures",
+        ),
+        pytest.param(
+            {"turned_upright": 1, "instances": 0, "pictures": 2, "images": 2, "categories": 3},
+            "2 images, 0 instances, 3 categories, 2 pictures (1 turned upright)",
+            id="with pictures",
+        ),
+        pytest.param(
+            {"videos": 1, "tracks": 2, "instances": 9, "categories": 2},
+            "1 video, 2 tracks, 9 instances, 2 categories",
+            id="a video",
+        ),
+    ],
+)
+def test_what_was_written_is_said_in_words(counts: dict[str, int], said: str) -> None:
+    assert _counted(counts) == said
