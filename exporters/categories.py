@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labeler_backend.errors import InputError
+from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.files import write_bytes
 
 UNNAMED = "object"
@@ -60,9 +60,16 @@ class Categories:
         """Writes {name: id} as JSON, whole or not at all.
 
         Raises:
-            OSError: the folder cannot be written, or the disk is full.
+            LabelerError: the folder cannot be written, or the disk is full.
         """
-        write_bytes(path, (json.dumps(self.names, ensure_ascii=False, indent=1) + "\n").encode())
+        text = json.dumps(self.names, ensure_ascii=False, indent=1) + "\n"
+        try:
+            write_bytes(path, text.encode("utf-8", "replace"))
+        except OSError as e:
+            reason = e.strerror or e
+            raise LabelerError(
+                f"Categories cannot be saved in {path} ({reason}): check the folder and the room on the disk."
+            ) from e
 
 
 def _checked(content: bytes, path: Path) -> dict[str, int]:

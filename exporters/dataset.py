@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from exporters.pictures.folder import Found, fitted, place, upright_size
+from exporters.pictures.folder import Found, fitted, place
+from exporters.pictures.upright import header
 from exporters.splits import Split
 from exporters.writer import Writer
 from labeler_backend.errors import InputError
@@ -17,6 +21,9 @@ from labeler_backend.merging import merge_touching, split_blobs
 from labeler_backend.records import Problem, Record, Tell, VideoRecord
 
 Item = Record | VideoRecord
+
+_LONGEST = 240  # bytes of a file's name: file systems take 255, and writers add endings
+_LONGEST_FOLDER = 100  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,9 @@ class _Run:
         self._pictures = pictures
         self._split = split
         self._writers: dict[str | None, tuple[Path, Writer]] = {}
+        self._places = pictures is not None and pictures.how != "reference"
         self._names: dict[str, int] = {}
+        self._on_their_side: list[str] = []
         self._summary = Summary()
 
     def add(self, item: Item) -> None:
@@ -137,7 +146,7 @@ class _Run:
             return
         named = replace(sized, file_name=self._name(sized, found))
         writer.add(named, split)
-        if found and self._pictures and self._pictures.how != "reference":
+        if found and self._places:
             self._place(named, found, writer.picture_path(named, split), folder)
 
     def finish(self) -> Summary:
@@ -145,6 +154,13 @@ class _Run:
             self._writer(None)
         for _, writer in self._writers.values():
             self._summary.counts.update(writer.finish())
+        if self._on_their_side:
+            reason = (
+                f"{len(self._on_their_side)} pictures, such as {self._on_their_side[0]}, are upright by EXIF "
+                "alone, and labels are those of the upright picture: give --media copy, which turns the "
+                "pixels, unless what reads them minds EXIF."
+            )
+            self._tell(Problem(reason, "kept", file_name=self._on_their_side[0]))
         self._summary.annotators = sorted(
             folder.name for annotator, (folder, _) in self._writers.items() if annotator is not None
         )
@@ -158,8 +174,9 @@ class _Run:
         if annotator not in self._writers:
             folder = self._folder
             if annotator is not None:
-                taken = {used.name.lower() for used, _ in self._writers.values()}
-                folder = self._folder / _free(re.sub(r"[^\w.@-]+", "_", annotator).strip(".") or "_", taken)
+                taken = {path.name.casefold() for path in self._folder.iterdir()}
+                name = re.sub(r"[^\w.@-]+", "_", annotator).strip(".")[:_LONGEST_FOLDER] or "_"
+                folder = self._folder / _free(name, taken)
                 folder.mkdir()
             self._writers[annotator] = folder, self._make_writer(folder)
         return self._writers[annotator]
@@ -191,10 +208,13 @@ class _Run:
         if found is None or isinstance(item, VideoRecord):
             return item if item.size is not None else None
         try:
-            return fitted(item, upright_size(found.path), self._tell)
+            size, orientation = header(found.path)
         except InputError as error:
             self._tell_of(item, str(error))
             return item if item.size is not None else None
+        if orientation > 1 and self._pictures and self._pictures.how != "copy":
+            self._on_their_side.append(found.name)
+        return fitted(item, size, self._tell)
 
     def _tell_of(self, item: Item, reason: str) -> None:
         """Of a picture; without its size there is no place for the record."""
@@ -203,18 +223,30 @@ class _Run:
 
     def _name(self, item: Item, found: Found | None) -> str:
         """The name under which it is written: that of its picture, but never that of another record."""
-        name = found.name if found else item.file_name
-        owner = self._names.setdefault(name, item.id)
-        if owner == item.id:
-            return name
+        given = found.name if found else item.file_name
+        name = _shortened(given)
         path = Path(name)
-        other = path.with_name(f"{path.stem}-{item.task_id or item.id}{path.suffix}").as_posix()
-        self._names[other] = item.id
-        reason = (
-            f"Another task shows {name} too: this one is written as {other}, delete one of the two tasks."
+        mark = item.task_id or item.id
+        names = itertools.chain(
+            [path], (path.with_name(f"{path.stem}-{m}{path.suffix}") for m in _marks(mark))
         )
-        self._tell(Problem(reason, "kept", item.task_id, file_name=name))
-        return other
+        free = next(n for p in names if self._owner(n := p.as_posix(), item.id) == item.id)
+        if name != given:
+            reason = f"The name {given} is too long to be written everywhere: it became {free}."
+            self._tell(Problem(reason, "mended", item.task_id, file_name=given))
+        elif free != given:
+            reason = f"Another task shows {given} too: this one is written as {free}"
+            if not self._places:
+                reason += ", a name that no picture has"
+            self._tell(
+                Problem(f"{reason}; delete one of the two tasks.", "kept", item.task_id, file_name=given)
+            )
+        return free
+
+    def _owner(self, name: str, item_id: int) -> int:
+        """Whose a name is; where files are written, one that differs by case or accents' form is the same."""
+        key = unicodedata.normalize("NFC", name).casefold() if self._places else name
+        return self._names.setdefault(key, item_id)
 
     def _place(self, item: Item, found: Found, target: Path | None, folder: Path) -> None:
         assert self._pictures is not None
@@ -234,5 +266,21 @@ def _free(name: str, taken: set[str]) -> str:
     return next(
         free
         for n in range(1, len(taken) + 2)
-        if (free := name if n == 1 else f"{name}-{n}").lower() not in taken
+        if (free := name if n == 1 else f"{name}-{n}").casefold() not in taken
     )
+
+
+def _marks(first: int) -> Iterator[str]:
+    """What is put behind a name that is taken."""
+    return itertools.chain([str(first)], (f"{first}-{n}" for n in itertools.count(2)))
+
+
+def _shortened(name: str) -> str:
+    """A name that every file system takes, also with what writers put behind it."""
+    folder, slash, last = name.rpartition("/")
+    if len(last.encode("utf-8", "replace")) <= _LONGEST:
+        return name
+    suffix = Path(last).suffix if len(Path(last).suffix) <= 12 else ""
+    digest = hashlib.blake2b(last.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    stem = last.encode("utf-8", "replace")[: _LONGEST - 40].decode("utf-8", "ignore")
+    return f"{folder}{slash}{stem}-{digest}{suffix}"

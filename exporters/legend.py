@@ -31,7 +31,10 @@ def legend_picture(categories: Mapping[str, int]) -> npt.NDArray[np.uint8]:
     for n, ((number, _), text) in enumerate(zip(rows, texts, strict=True)):
         x, y = n // _ROWS * width + _GAP, n % _ROWS * _ROW + _GAP
         pen.rectangle((x, y + 2, x + _SWATCH, y + _ROW - 3), fill=colour(number), outline="black")
-        pen.text((x + _SWATCH + _GAP, y + _ROW // 2), text, fill="black", font=font, anchor="lm")
+        x, y = x + _SWATCH + _GAP, y + _ROW // 2
+        for part in (text[: (end := len(f"{number}  "))], text[end:]):  # a name may be written leftwards
+            pen.text((x, y), part, fill="black", font=font, anchor="lm")
+            x += int(font.getlength(part))
     return np.asarray(picture)
 
 

@@ -181,6 +181,7 @@ def _row(number: int, instance: Instance, category_id: int, pixels: int) -> dict
         "region_id": instance.region_id or None,
         "annotation_id": instance.annotation_id,
         "annotator": instance.annotator,
+        "score": instance.score,
         "track_id": instance.track_id,
         "iscrowd": 1 if instance.crowd else None,
     }

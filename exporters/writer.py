@@ -36,7 +36,10 @@ class Writer(Protocol):
         """Takes one record, whose size is known; `split`: one of the options', None without splits."""
 
     def picture_path(self, record: Record | VideoRecord, split: str | None) -> Path | None:
-        """Where the record's picture or video belongs, relative to the folder; None where it has no place."""
+        """Where the record's picture or video belongs, relative to the folder; None where it has no place.
+
+        Before `add` it says whether there is one, after it which.
+        """
 
     def finish(self) -> dict[str, int]:
         """Writes what can only be written at the end → how many `images`, `instances`, `categories`, …"""

@@ -73,8 +73,11 @@ class YoloDataset:
         self._instances += len(lines)
 
     def picture_path(self, record: Record | VideoRecord, split: str | None) -> Path | None:
-        """Where Ultralytics looks for it; under another name where two would share a label file."""
-        return None if isinstance(record, VideoRecord) else Path(self._place(record, split))
+        """Where Ultralytics looks for it; once added, renamed where two would share a label file."""
+        if isinstance(record, VideoRecord):
+            return None
+        given = _wished(record, split)
+        return Path(self._renamed.get(str(given), given))
 
     def finish(self) -> dict[str, int]:
         """Writes `data.yaml`.
@@ -99,12 +102,12 @@ class YoloDataset:
 
     def _place(self, record: Record, split: str | None) -> str:
         """The picture's path, the same each time; tells once where it had to be renamed."""
-        path = PurePosixPath("images", split or _TRAIN, record.file_name)
+        path = _wished(record, split)
         given = str(path)
         if given in self._renamed:
             return self._renamed[given]
         free, n = path, 1
-        while self._owners.setdefault(str(free.with_suffix("")), given) != given:
+        while self._owners.setdefault(str(free.with_suffix("")).casefold(), given) != given:
             n += 1
             free = path.with_name(f"{path.stem}-{n}{path.suffix}")
         if free != path:
@@ -128,6 +131,10 @@ class YoloDataset:
         shares = np.clip(ring / (size[1], size[0]), 0, 1).ravel().tolist()
         corners = (" %.6f" * len(shares)) % tuple(shares)
         return f"{self._categories.id_of(instance.label) - 1}{corners}\n"
+
+
+def _wished(record: Record, split: str | None) -> PurePosixPath:
+    return PurePosixPath("images", split or _TRAIN, record.file_name)
 
 
 def _rings(shape: Shape) -> Sequence[Ring]:

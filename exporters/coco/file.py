@@ -35,15 +35,7 @@ class CocoFile:
         self._points = points
         self.images = 0
         self.annotations = 0
-        now = datetime.now(timezone.utc)
-        info = {
-            "description": description,
-            "version": "1.0",
-            "year": now.year,
-            "contributor": f"Emergent Labeler {__version__}",
-            "date_created": now.isoformat(timespec="seconds"),
-        }
-        self._file.write(b'{"info": ' + as_json(info) + b',\n"licenses": [],\n"images": [')
+        self._file.write(opening(description, "images"))
 
     def image(self, fields: Mapping[str, Any]) -> None:
         """Adds a row.
@@ -86,6 +78,19 @@ class CocoFile:
             places = self._points.get(int(category_id))
             yield b"}" if places is None else _keypoint_fields(json.loads(placed or b"[]"), len(places))
             separator = b",\n"
+
+
+def opening(description: str, rows: str) -> bytes:
+    """How a file of COCO's kind begins, up to the first of its `images` or `videos`."""
+    now = datetime.now(timezone.utc)
+    info = {
+        "description": description,
+        "version": "1.0",
+        "year": now.year,
+        "contributor": f"Emergent Labeler {__version__}",
+        "date_created": now.isoformat(timespec="seconds"),
+    }
+    return b'{"info": ' + as_json(info) + b',\n"licenses": [],\n' + as_json(rows) + b": ["
 
 
 def as_text(value: object) -> str:

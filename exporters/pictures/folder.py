@@ -245,7 +245,7 @@ def _is_turned(source: Path, target: Path) -> bool:
 
 def _put(source: Path, target: Path, write: Callable[[Path], None]) -> None:
     """`write` makes the file, beside the target; it takes its place when it is whole."""
-    part = part_of(target)
+    part = part_of(target.with_name("picture"))  # a long name has no room for more
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write(part)

@@ -82,10 +82,6 @@ class Gathering:
         """Whether this record is the one that stands for its frame: the first that came."""
         return self._owners.setdefault((_key(record), record.frame), record.id) == record.id
 
-    def split_of(self, record: Record, split: str | None) -> str | None:
-        """The split its video is in: that of its first frame."""
-        return self._of(record, split).split
-
     def add(self, record: Record, split: str | None) -> None:
         """Takes one frame in, or tells why not."""
         series = self._of(record, split)

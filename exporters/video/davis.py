@@ -25,7 +25,7 @@ from labeler_backend.records import Tell, Track
 
 Ids = npt.NDArray[np.uint8]
 
-_MOST = 255  # what a PNG with a palette can tell apart, without the background
+_MOST = 254  # of 256 values; 0 is the background, and 255 is void to DAVIS' evaluation and TrackEval
 _RESOLUTION = "480p"  # what readers look for, whatever the real size
 _FIRST_COLORS = (
     (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128),
@@ -40,6 +40,7 @@ class DavisDataset(VideoWriter):
 
     A pixel's value is the number of the track, from 1 in their order, 0 where there is none; where tracks
     overlap, the one that is smaller in the frame is on top. Every frame has its PNG, also an empty one.
+    A video has at most 254 tracks. DAVIS' semi-supervised evaluation counts objects in the first frame alone.
     `objects.json` says what each number is: {video: {number: {track_id, label, …}}}. Frames belong into
     `JPEGImages/480p/<video>/`; where the video is a file, `ffmpeg -start_number 0 … %05d.jpg` makes them.
     """

@@ -22,7 +22,8 @@ _RATE = 30.0  # TrackEval needs none, trackers a number
 class MotDataset(VideoWriter):
     """Videos → `<video>/gt/gt.txt` and `<video>/seqinfo.ini`, `labels.txt`, and `seqmaps/<split>.txt`.
 
-    A row: frame, id, left, top, width, height, confidence 1, class, visibility 1. As the MOTChallenge defines
+    A row: frame, id, left, top, width, height, 1, class, visibility 1; for a crowd 0 in place of the first 1,
+    which evaluations take as not to be counted. As the MOTChallenge defines
     it, frames, ids and pixels count from 1: the left edge of the picture is 1. py-motmetrics takes that 1 off
     again; TrackEval and most trackers' loaders do not, so that what they compare has to count the same way.
     The class is the category's id, and the line of `labels.txt` that holds its name.
@@ -68,8 +69,9 @@ class MotDataset(VideoWriter):
 
     def _rows(self, clip: Clip, track: Track, number: int) -> list[tuple[float, ...]]:
         category = self.categories.id_of(track.label)
+        counted = 0 if track.attributes.get("iscrowd") else 1
         return [
-            (clip.numbers[position] + 1, number, *_box(shape), category)
+            (clip.numbers[position] + 1, number, *_box(shape), counted, category)
             for position, shape in track.shapes.items()
         ]
 
@@ -112,9 +114,9 @@ def _box(shape: Shape) -> tuple[float, float, float, float]:
 
 
 def _line(row: tuple[float, ...]) -> str:
-    frame, number, *box, category = row
+    frame, number, *box, counted, category = row
     sides = ",".join(_short(side) for side in box)
-    return f"{frame:.0f},{number:.0f},{sides},1,{category:.0f},1\n"
+    return f"{frame:.0f},{number:.0f},{sides},{counted:.0f},{category:.0f},1\n"
 
 
 def _short(value: float) -> str:

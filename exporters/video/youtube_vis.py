@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
@@ -13,12 +12,11 @@ from typing import Any, BinaryIO
 from pycocotools import mask as coco_mask
 
 from exporters.categories import Categories
-from exporters.coco.file import as_json
+from exporters.coco.file import as_json, opening
 from exporters.coco.uris import address_without_secrets
 from exporters.video.clips import Clip, track_problem
 from exporters.video.writer import VideoWriter
 from exporters.writer import Options, problem
-from labeler_backend import __version__
 from labeler_backend.masks.rle import RLE
 from labeler_backend.masks.shape import to_rle
 from labeler_backend.records import Tell, Track
@@ -100,15 +98,7 @@ class _JsonFile:
         self._spool = spool
         self._ids: set[int] = set()
         self._annotations = 0
-        now = datetime.now(timezone.utc)
-        info = {
-            "description": description,
-            "version": "1.0",
-            "year": now.year,
-            "contributor": f"Emergent Labeler {__version__}",
-            "date_created": now.isoformat(timespec="seconds"),
-        }
-        self._file.write(b'{"info": ' + as_json(info) + b',\n"licenses": [],\n"videos": [')
+        self._file.write(opening(description, "videos"))
 
     def free_id(self, wish: int) -> int:
         """The id wished for; where a video of this file has it, the next after the largest."""

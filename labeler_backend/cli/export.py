@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -34,6 +35,7 @@ What could not be taken as it is stands in export_report.json, by task and regio
 Exit code: 0 done, 1 done, but something was reported and --strict was given, 2 bad input, 130 stopped by
 Ctrl-C. After 2 and 130 nothing is left behind.
 """
+_COUNTED = ("images", "videos", "tracks", "instances", "categories")
 LABELS, PICTURES = "Which labels count", "Pictures"
 
 
@@ -219,18 +221,31 @@ def export(
 
 
 def _say(done: Done, report: Report) -> None:
-    counted = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in sorted(done.counts.items()))
-    typer.echo(f"{done.out}: {counted or 'nothing'}.")
+    typer.echo(f"{done.out}: {_counted(done.counts)}.")
     if done.annotators:
         typer.echo(f"A data set for each annotator: {', '.join(done.annotators)}.")
     for problem in report.first:
-        typer.echo(f"{_place(problem.task_id, problem.region_id)}{problem.reason} ({problem.done})", err=True)
+        where = f"Task {problem.task_id}: " if problem.task_id is not None else ""
+        typer.echo(f"{where}{problem.reason} ({problem.done})", err=True)
     if report.total > len(report.first):
         typer.echo(f"… and {report.total - len(report.first)} more.", err=True)
     if report.total:
-        typer.echo(f"All {report.total} reports are in {done.report}.", err=True)
+        what = f"All {report.total} of these are" if report.total > 1 else "This is"
+        typer.echo(f"{what} in {done.report}.", err=True)
 
 
-def _place(task: int | None, region: str | None) -> str:
-    named = [f"task {task}"] * (task is not None) + [f"region {region}"] * bool(region)
-    return f"{', '.join(named).capitalize()}: " if named else ""
+def _counted(counts: Mapping[str, int]) -> str:
+    """As `2 images, 1 instance, 3 categories, 2 pictures (1 turned upright)`; no zeros of pictures."""
+    singular = {name: name.removesuffix("s") for name in counts} | {"categories": "category"}
+    others = sorted(counts.keys() - {*_COUNTED, "pictures", "turned_upright"})
+    texts = [
+        f"{counts[name]} {singular[name] if counts[name] == 1 else name}".replace("_", " ")
+        for name in (*_COUNTED, *others)
+        if name in counts
+    ]
+    if pictures := counts.get("pictures", 0):
+        turned = counts.get("turned_upright", 0)
+        texts.append(
+            f"{pictures} picture{'s' * (pictures != 1)}" + f" ({turned} turned upright)" * (turned > 0)
+        )
+    return ", ".join(texts) or "nothing"

@@ -80,6 +80,8 @@ def to_rle(shape: Shape) -> RLE:
 def patch(shape: Shape) -> Patch:
     """What `to_mask` gives, cut out."""
     if isinstance(shape, Polygons):
+        if not shape.rings:
+            return Patch((slice(0, 0), slice(0, 0)), np.zeros((0, 0), bool))
         x0, y0 = np.floor(np.min([ring.min(axis=0) for ring in shape.rings], axis=0)).astype(int).tolist()
         x1, y1 = np.ceil(np.max([ring.max(axis=0) for ring in shape.rings], axis=0)).astype(int).tolist()
         mask = polygons_to_mask([Polygon(ring - (x0, y0)) for ring in shape.rings], (y1 - y0, x1 - x0))

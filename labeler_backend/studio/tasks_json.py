@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,6 +39,7 @@ Kind = Literal["auto", "polygon", "brush", "box", "bitmask"]
 
 _POINT_WIDTH = 0.5  # percent: how large the editor draws a key point
 _NOT_IN_XML = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+_PLACED = {"labels", "text", "origin"}  # the last is what regions say when they are imported, too
 _ENVELOPE = ("to_name", "original_width", "original_height", "image_rotation")
 
 
@@ -88,6 +90,7 @@ class TasksDataset:
         self._instances = 0
         self._labels: dict[str, dict[str, None]] = {}  # by kind, in the order in which they are met
         self._renamed: dict[str, str] = {}
+        self._without_place: Counter[str] = Counter()  # attributes
 
     def add(self, record: Record | VideoRecord, split: str | None) -> None:
         """Takes one image; a video is left out."""
@@ -111,7 +114,13 @@ class TasksDataset:
         return None if isinstance(record, VideoRecord) else Path("images", record.file_name)
 
     def finish(self) -> dict[str, int]:
-        """Completes the tasks and writes the config."""
+        """Completes the tasks and writes the config; tells of attributes that a region has no place for."""
+        if self._without_place:
+            shown = ", ".join(f"{name} ({count})" for name, count in sorted(self._without_place.items()))
+            reason = (
+                f"Attributes of objects that Label Studio's regions do not have: {shown}; keep the source."
+            )
+            self._tell(Problem(reason, "left out"))
         for split, file in self._files.items():
             file.write(b"\n]\n" if self._tasks[split] else b"[]\n")
         self._open.close()
@@ -170,6 +179,7 @@ class TasksDataset:
         for label in labels:
             self._categories.id_of(label)
             self._labels.setdefault(kind, {})[label] = None
+        self._without_place.update(instance.attributes.keys() - _PLACED)
         texts = texts_of(instance)
         for region in regions:
             taken.add(region["id"])

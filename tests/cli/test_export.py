@@ -19,6 +19,7 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from labeler_backend import cli
+from labeler_backend.cli.export import _counted
 from labeler_backend.studio.brush import encode_brush
 from tests.studio.made import ellipse, ring
 
@@ -133,7 +134,7 @@ def test_coco(call: Call) -> None:
     np.testing.assert_array_equal(by_region["p"], inside)
     outcomes = {(one.get("task_id"), one.get("region_id")): one["done"] for one in told()}
     assert outcomes == {(2, "bow"): "mended", (2, "click"): "left out", (3, None): "left out"}
-    assert "3 reports" in result.stderr
+    assert "All 3 of these" in result.stderr
 
 
 def test_json_says_it_all(call: Call) -> None:
@@ -426,3 +427,28 @@ def test_flags_without_effect_are_refused(call: Call, content: Any, flags: list[
     assert result.exit_code == 2
     assert named in result.stderr
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        pytest.param({}, "nothing", id="nothing"),
+        pytest.param(
+            {"categories": 1, "images": 1, "instances": 1, "pictures": 0, "turned_upright": 0},
+            "1 image, 1 instance, 1 category",
+            id="one of each, no pictures",
+        ),
+        pytest.param(
+            {"turned_upright": 1, "instances": 0, "pictures": 2, "images": 2, "categories": 3},
+            "2 images, 0 instances, 3 categories, 2 pictures (1 turned upright)",
+            id="with pictures",
+        ),
+        pytest.param(
+            {"videos": 1, "tracks": 2, "instances": 9, "categories": 2},
+            "1 video, 2 tracks, 9 instances, 2 categories",
+            id="a video",
+        ),
+    ],
+)
+def test_what_was_written_is_said_in_words(counts: dict[str, int], said: str) -> None:
+    assert _counted(counts) == said

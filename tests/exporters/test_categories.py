@@ -58,3 +58,9 @@ def test_damaged_files(tmp_path: Path, content: bytes, said: str) -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(LabelerError, match="cannot be read"):
         Categories.load(tmp_path)
+
+
+def test_where_nothing_can_be_saved_a_sentence_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabelerError, match=r"Categories cannot be saved in .*ids\.json"):
+        Categories().save(tmp_path / "file" / "ids.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from exporters.categories import Categories
 from exporters.coco.dataset import CocoDataset
 from exporters.dataset import Edits, Pictures, Summary, write_dataset
+from exporters.masks import MaskDataset
 from exporters.pictures.folder import PictureFolder
 from exporters.report import REPORT, Report
 from exporters.splits import Split
 from exporters.writer import Options
+from exporters.yolo import YoloDataset
 from labeler_backend.errors import InputError
 from labeler_backend.masks.shape import Polygons
 from labeler_backend.records import Instance, Problem, Record
@@ -33,9 +37,9 @@ def image(number: int, *instances: Instance, size: tuple[int, int] | None = (20,
     return Record(id=number, size=size, instances=instances, **named)
 
 
-def picture(path: Path, size: tuple[int, int] = (20, 30)) -> None:
+def picture(path: Path, size: tuple[int, int] = (20, 30), shade: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.zeros((*size, 3), np.uint8))
+    cv2.imwrite(str(path), np.full((*size, 3), shade, np.uint8))
 
 
 class Export:
@@ -45,12 +49,13 @@ class Export:
         self.folder = folder
         self.told: list[Problem] = []
         split = more.get("split")
+        writer: Any = more.pop("writer", CocoDataset)
         options = Options(splits=split.names if split else ())
         categories = Categories()
         self.summary: Summary = write_dataset(
             records,
             folder,
-            lambda f: CocoDataset(f, categories, options, self.told.append),
+            lambda f: writer(f, categories, options, self.told.append),
             self.told.append,
             **more,
         )
@@ -169,6 +174,63 @@ class TestPictures:
         assert all((tmp_path / "out/images" / name).exists() for name in done.names())
         assert [told.done for told in done.told] == ["kept"]
 
+    @pytest.mark.parametrize("how", ["copy", "link", "reference"])
+    def test_on_its_side_but_for_exif(self, tmp_path: Path, how: Any) -> None:
+        (tmp_path / "in").mkdir()
+        (tmp_path / "out").mkdir()
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        for n in (1, 2):
+            Image.new("RGB", (20, 30)).save(tmp_path / f"in/p{n}.jpg", exif=exif)
+        records = [image(n, square(3), file_name=f"p{n}.jpg") for n in (1, 2)]
+        done = Export(tmp_path / "out", records, pictures=Pictures(PictureFolder(tmp_path / "in").find, how))
+        assert [(row["height"], row["width"]) for row in done.coco()["images"]] == [(20, 30)] * 2
+        assert done.summary.counts["turned_upright"] == 2 * (how == "copy")
+        said = [told.reason for told in done.told]
+        assert len(said) == (how != "copy")
+        assert all(reason.startswith("2 pictures, such as p1.jpg") for reason in said)
+
+    @pytest.mark.parametrize("writer", [CocoDataset, MaskDataset, YoloDataset])
+    def test_names_that_only_a_linux_disk_tells_apart(self, tmp_path: Path, writer: Any) -> None:
+        names = [
+            "a/P.png",
+            "a/p.png",
+            "a/p.jpg",
+            "a/p.png.png",
+            "ü b.png",
+            "u\u0308 b.png",
+            "x" * 251 + ".png",
+        ]
+        for shade, name in enumerate(names):
+            picture(tmp_path / "in" / name, shade=shade)
+        (tmp_path / "out").mkdir()
+        folder = PictureFolder(tmp_path / "in")
+        records = [image(n, square(3), file_name=name) for n, name in enumerate(names, 1)]
+        pictures = Pictures(folder.find, "copy")
+        done = Export(tmp_path / "out", records, writer=writer, pictures=pictures)
+        assert done.summary.counts["instances"] == done.summary.counts["pictures"] == len(names)
+        made = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+        folded = {unicodedata.normalize("NFC", str(path)).casefold() for path in made}
+        assert len(folded) == len(made)
+        shades = [cv2.imread(str(path)).max() for path in made if "images" in path.parts]
+        assert sorted(shades) == list(range(len(names)))
+
+    def test_a_second_task_on_a_picture_that_is_only_named(self, tmp_path: Path) -> None:
+        named = [(1, "p.png"), (5, "p-2.png"), (2, "p.png")]
+        done = Export(tmp_path, [image(n, square(3), file_name=name) for n, name in named])
+        assert done.names() == ["p.png", "p-2.png", "p-2-2.png"]
+        assert ["a name that no picture has" in told.reason for told in done.told] == [True]
+
+    def test_renaming_for_yolo_goes_by_the_name_on_disk(self, tmp_path: Path) -> None:
+        picture(tmp_path / "in/one/a.jpg")
+        picture(tmp_path / "in/two/a.png")
+        (tmp_path / "out").mkdir()
+        records = [image(n, square(3), file_name=name) for n, name in enumerate(["a.jpg", "a.png"], 1)]
+        find = PictureFolder(tmp_path / "in").find
+        done = Export(tmp_path / "out", records, writer=YoloDataset, pictures=Pictures(find, "copy"))
+        assert done.told == []
+        assert (tmp_path / "out/images/train/two/a.png").exists()
+
 
 def test_splits(tmp_path: Path) -> None:
     split = Split.parse("train=0.5,val=0.5")
@@ -182,12 +244,12 @@ def test_splits(tmp_path: Path) -> None:
 
 
 def test_annotators_get_folders_of_their_own(tmp_path: Path) -> None:
-    names = ["ann@example.com", "../..", "a/b", "A_b"]
+    names = ["ann@example.com", "../..", "a/b", "A_b", "é" * 200]
     records = [image(1, square(n), annotator=name) for n, name in enumerate(names)]
     done = Export(tmp_path, records)
     assert sorted(path.name for path in tmp_path.iterdir()) == done.summary.annotators
-    assert len(done.summary.annotators) == 4
-    assert done.summary.counts["instances"] == 4
+    assert len(done.summary.annotators) == 5
+    assert done.summary.counts["instances"] == 5
     assert done.told == []
     for name in done.summary.annotators:
         assert (tmp_path / name).parent == tmp_path

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -56,3 +58,19 @@ def test_an_empty_mask_has_no_outline() -> None:
 def test_bridges_do_not_show_in_our_own_drawing() -> None:
     (one,) = outlines(encode(RING), 0)
     np.testing.assert_array_equal(polygons_to_mask([Polygon(one)], SIZE), RING)
+
+
+@pytest.mark.parametrize("share", [pytest.param(0.3, id="blobs"), pytest.param(0.95, id="holes")])
+def test_a_noisy_brush_does_not_hang(share: float) -> None:
+    mask = np.random.default_rng(0).random((200, 300)) < share
+    began = time.process_time()
+    rings = outlines(encode(mask), 0)
+    one = joined(rings)
+    assert time.process_time() - began < 5  # tens of seconds where each looks at all others
+    assert abs(shoelace(one)) == pytest.approx(mask.sum())
+    np.testing.assert_array_equal(drawn([one], mask.shape), mask)
+
+
+def test_rings_in_one_line_are_joined_all_the_same() -> None:
+    flat = [np.array([[x, 1.0], [x + 1, 1.0], [x + 2, 1.0]]) for x in (0.0, 5.0, 10.0)]
+    assert set(map(tuple, joined(flat))) == {tuple(corner) for ring in flat for corner in ring}

@@ -123,19 +123,18 @@ def test_labels_are_where_ultralytics_looks(tmp_path: Path, name: str, split: st
     assert problems == []
 
 
-@pytest.mark.parametrize("pictures_first", [False, True])
-def test_pictures_that_differ_in_their_ending_only(tmp_path: Path, pictures_first: bool) -> None:
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_pictures_that_differ_in_their_ending_only(tmp_path: Path, asked_before: bool) -> None:
     problems, tell = told()
     writer = YoloDataset(tmp_path, Categories(), Options(), tell)
     names = ["a.jpg", "a.png", "a-2.png", "x/a.jpg"]
     records = [record(*[painted(RING)] * n, number=n, name=name) for n, name in enumerate(names, 1)]
     pictures = []
     for one in records:
-        if pictures_first:
-            pictures.append(writer.picture_path(one, None))
+        if asked_before:
+            assert writer.picture_path(one, None)
         writer.add(one, None)
-        if not pictures_first:
-            pictures.append(writer.picture_path(one, None))
+        pictures.append(writer.picture_path(one, None))
     assert [str(p) for p in pictures] == [
         "images/train/a.jpg",
         "images/train/a-2.png",

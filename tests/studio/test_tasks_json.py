@@ -248,3 +248,10 @@ def test_splits_have_files_of_their_own(tmp_path: Path) -> None:
 def test_an_unknown_kind(tmp_path: Path) -> None:
     with pytest.raises(LabelerError, match="'blob' is no kind of region"):
         TasksDataset(tmp_path, Categories(), Options(), print, kind="blob")  # type: ignore[arg-type]
+
+
+def test_what_a_region_cannot_hold_is_told_once(tmp_path: Path) -> None:
+    one = Instance(box(1, 1, 9, 9), "a", attributes={"text": "hi", "occluded": True, "relations": []})
+    _, _, told = write(tmp_path, image(one, one))
+    assert [problem.done for problem in told] == ["left out"]
+    assert "occluded (2), relations (2)" in told[0].reason

@@ -313,3 +313,20 @@ def test_a_writer_given_up_leaves_no_spool(tmp_path: Path) -> None:
     writer.add(record(painted(RING)), None)
     writer.close()
     assert [path.name for path in tmp_path.iterdir()] == ["annotations.json"]
+
+
+def test_hundreds_of_instances_in_one_image(tmp_path: Path) -> None:
+    shapes = [square(4 * (n % 20), 4 * (n // 20), 2 + n % 2) for n in range(300)]
+    export(tmp_path, [record(*(Instance(shape, "a") for shape in shapes))], Options(segmentation="rle"))
+    coco = COCO(str(tmp_path / "annotations.json"))
+    found = coco.dataset["annotations"]
+    assert [one["area"] for one in found] == [(2 + n % 2) ** 2 for n in range(300)]
+    assert all(coco.annToMask(one).sum() == one["area"] for one in found)
+
+
+@pytest.mark.parametrize("form", ["auto", "polygons", "rle"])
+def test_an_area_of_nothing_is_told(tmp_path: Path, form: Any) -> None:
+    instances = Instance(Polygons((), SIZE), "a"), Instance(encode(np.zeros(SIZE, bool)), "a"), painted(RING)
+    counts, problems = export(tmp_path, [record(*instances)], Options(segmentation=form))
+    assert counts["instances"] == 1
+    assert [problem.done for problem in problems] == ["left out"] * 2

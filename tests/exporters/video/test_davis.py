@@ -86,10 +86,10 @@ def test_no_videos(tmp_path: Path) -> None:
 def test_more_tracks_than_a_palette_holds(tmp_path: Path) -> None:
     tracks = tuple(Track(str(n), "x", {0: box(n % 50, n // 50, 1, 1)}, region_id=f"r{n}") for n in range(257))
     made = write(DavisDataset, tmp_path, [VideoRecord(1, "v.mp4", SIZE, 1, None, tracks)])
-    assert [problem.region_id for problem in made.told] == ["r255", "r256"]
-    assert made.done == ["left out"] * 2
-    assert made.counts["tracks"] == 255
-    assert masks(tmp_path, "v")["00000.png"].max() == 255
+    assert [problem.region_id for problem in made.told] == ["r254", "r255", "r256"]
+    assert made.done == ["left out"] * 3
+    assert made.counts["tracks"] == 254
+    assert masks(tmp_path, "v")["00000.png"].max() == 254  # 255 is void
 
 
 def test_colours_are_davis_and_all_different() -> None:

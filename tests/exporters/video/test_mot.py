@@ -102,3 +102,12 @@ def test_frames_keep_their_numbers(tmp_path: Path) -> None:
 def test_track_numbers(ids: list[str], numbers: list[int]) -> None:
     found = track_numbers(tuple(Track(name, None, {}) for name in ids))
     assert list(map(found.get, ids)) == numbers
+
+
+def test_crowds_are_not_to_be_counted(tmp_path: Path) -> None:
+    tracks = (
+        Track("1", "a", {0: box(1, 1, 5, 5)}, attributes={"iscrowd": True}),
+        Track("2", "a", {0: box(9, 9, 5, 5)}),
+    )
+    write(MotDataset, tmp_path, [VideoRecord(1, "v.mp4", SIZE, 1, 25.0, tracks)])
+    assert [row[6] for row in rows(tmp_path, "v")] == [0, 1]
