@@ -80,7 +80,10 @@ def test_what_our_exporter_writes_comes_back(
     ]
     assert plain[: len(found)] == plain[len(found) :]
     for one, other in zip(found, back.instances, strict=True):
-        assert same(one.shape, other.shape)
+        if isinstance(one.shape, Polygons) and not isinstance(other.shape, Polygons):
+            np.testing.assert_array_equal(to_mask(one.shape), to_mask(other.shape))  # too small for polygons
+        else:
+            assert same(one.shape, other.shape)
     for name in Record.__dataclass_fields__:
         assert name == "instances" or getattr(back, name) == getattr(record, name)
 
