@@ -158,8 +158,8 @@ def run(request: Request, report: Report, quiet: bool) -> Done:
         )
         categories.save(folder / CATEGORIES)
         report.write(folder, _about(request, source, summary))
-    if request.categories is not None:
-        categories.save(request.categories)
+        if request.categories is not None:
+            categories.save(request.categories)  # before the folder is there: no export without its ids
     counts = dict(summary.counts)
     return Done(request.out, request.out / REPORT, counts, dict(report.counts), summary.annotators)
 
