@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.export_drawing import KINDS
-from benchmarks.export_exporters import exporters
-from benchmarks.export_project import Server, Task, image_config, image_tasks, page_tasks, pictures_in
-from benchmarks.export_scoring import Score, score
-from benchmarks.export_video import video_scores
+from benchmarks.export.drawing import KINDS
+from benchmarks.export.exporters import exporters
+from benchmarks.export.project import Server, Task, image_config, image_tasks, page_tasks, pictures_in
+from benchmarks.export.scoring import Score, score
+from benchmarks.export.video import video_scores
 
 Scores = dict[str, tuple[Score, bool]]
 """Exporter → its score, and whether pictures come with it."""

@@ -163,12 +163,12 @@ def _merged(instances: Sequence[Instance]) -> Instance:
     shapes = [instance.shape for instance in instances]
     drawn = [shape for shape in shapes if isinstance(shape, Polygons)]
     shape: Shape | None = _outline(drawn) if len(drawn) == len(shapes) else None
-    points = {point.label: point for instance in instances for point in instance.keypoints}
+    points = tuple(point for instance in instances for point in instance.keypoints)
     about = {"merged": [instance.region_id for instance in instances]}
     return replace(
         instances[0],
         shape=shape or union(shapes),
-        keypoints=tuple(points.values()),
+        keypoints=points,
         attributes={**instances[0].attributes, **about},
     )
 

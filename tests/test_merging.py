@@ -162,3 +162,9 @@ def test_no_pixel_is_lost_or_added(masks: list[BoolMask]) -> None:
     parts = split_blobs(painted(whole))
     np.testing.assert_array_equal(np.sum([to_mask(one.shape) for one in parts], axis=0), whole)
     assert len(parts) == len(merged)
+
+
+def test_a_merge_keeps_key_points_of_one_name() -> None:
+    eyes = Keypoint("eye", 2, 2), Keypoint("eye", 12, 2)
+    both = [drawn(0, 0, 10, 10, keypoints=eyes[:1]), drawn(10, 0, 10, 10, keypoints=eyes[1:])]
+    assert merge_touching(both)[0].keypoints == eyes

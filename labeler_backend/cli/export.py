@@ -63,7 +63,7 @@ def export(
     segmentation: Annotated[
         Segmentation,
         typer.Option(
-            help="In COCO: polygons where drawn and RLE where painted, or all of one kind.",
+            help="With --format coco: polygons where drawn and RLE where painted, or all of one kind.",
             rich_help_panel=OUTPUT,
         ),
     ] = "auto",
@@ -85,7 +85,7 @@ def export(
     split_by: Annotated[
         str | None,
         typer.Option(
-            help="A key of the tasks' data: tasks with the same value stay together.",
+            help="With --split: a key of the tasks' data; tasks with the same value stay together.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -225,11 +225,13 @@ def _say(done: Done, report: Report) -> None:
     if done.annotators:
         typer.echo(f"A data set for each annotator: {', '.join(done.annotators)}.")
     for problem in report.first:
-        typer.echo(f"{_place(problem.task_id, problem.region_id)}{problem.reason} ({problem.done})", err=True)
+        where = f"Task {problem.task_id}: " if problem.task_id is not None else ""
+        typer.echo(f"{where}{problem.reason} ({problem.done})", err=True)
     if report.total > len(report.first):
         typer.echo(f"… and {report.total - len(report.first)} more.", err=True)
     if report.total:
-        typer.echo(f"All {report.total} reports are in {done.report}.", err=True)
+        what = f"All {report.total} of these are" if report.total > 1 else "This is"
+        typer.echo(f"{what} in {done.report}.", err=True)
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -247,8 +249,3 @@ def _counted(counts: Mapping[str, int]) -> str:
             f"{pictures} picture{'s' * (pictures != 1)}" + f" ({turned} turned upright)" * (turned > 0)
         )
     return ", ".join(texts) or "nothing"
-
-
-def _place(task: int | None, region: str | None) -> str:
-    named = [f"task {task}"] * (task is not None) + [f"region {region}"] * bool(region)
-    return f"{', '.join(named).capitalize()}: " if named else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -121,6 +121,7 @@ class _Source:
 
     Attributes:
         name: as the report shows it.
+        title: as a data set's description shows it.
         items: the records.
         total: of tasks, where it is known.
         labels: those that are known beforehand, in their order.
@@ -128,6 +129,7 @@ class _Source:
     """
 
     name: str
+    title: str
     items: Iterable[Item]
     total: int | None
     labels: tuple[str, ...]
@@ -140,6 +142,7 @@ def run(request: Request, report: Report, quiet: bool) -> Done:
     Raises:
         LabelerError: the source, a flag or the folder cannot be used; nothing is left behind then.
     """
+    _refuse_without_effect(request)
     with ExitStack() as stack:
         stack.enter_context(_rare_collections())
         folder = stack.enter_context(building(request.out, request.overwrite))
@@ -149,7 +152,7 @@ def run(request: Request, report: Report, quiet: bool) -> Done:
         summary = write_dataset(
             source.items,
             folder,
-            partial(_writer, request, categories, report),
+            partial(_writer, request, categories, replace(request.options, description=source.title), report),
             report.tell,
             pictures=_pictures(request, source),
             edits=request.edits,
@@ -157,9 +160,9 @@ def run(request: Request, report: Report, quiet: bool) -> Done:
             progress=progress,
         )
         categories.save(folder / CATEGORIES)
+        if request.categories is not None:  # before the folder is there: ids too many do no harm
+            categories.save(request.categories)
         report.write(folder, _about(request, source, summary))
-        if request.categories is not None:
-            categories.save(request.categories)  # before the folder is there: no export without its ids
     counts = dict(summary.counts)
     return Done(request.out, request.out / REPORT, counts, dict(report.counts), summary.annotators)
 
@@ -187,8 +190,44 @@ def _source(request: Request, stack: ExitStack, tell: Tell, quiet: bool) -> _Sou
     if not request.source.is_file():
         raise InputError(f"{request.source} is no file: give a JSON export of Label Studio, or a COCO file.")
     if is_coco(request.source):
-        return _Source(str(request.source), read_coco(request.source, tell), None, (), _in_folder(request))
+        if unused := _of_tasks_only(request):
+            raise LabelerError(
+                f"{unused} says which labels of Label Studio count, and {request.source} is a COCO file: "
+                f"leave it out."
+            )
+        name, items = str(request.source), read_coco(request.source, tell)
+        return _Source(name, request.source.name, items, None, (), _in_folder(request))
     return _of_file(request, request.source, tell)
+
+
+def _refuse_without_effect(request: Request) -> None:
+    """What was asked for in vain was meant to do something."""
+    if request.policy.group_by is not None and request.split is None:
+        raise LabelerError("--split-by says what stays together in splits: give --split too, or neither.")
+    needs = (
+        ("--segmentation", request.options.segmentation != "auto", "coco"),
+        ("--kind", request.kind != "auto", "label-studio"),
+        ("--image-prefix", bool(request.image_prefix), "label-studio"),
+    )
+    for flag, given, wanted in needs:
+        if given and request.format != wanted:
+            raise LabelerError(f"{flag} is for --format {wanted}, not {request.format}: leave it out.")
+
+
+def _of_tasks_only(request: Request) -> str:
+    """The flag, if any, that says something about a COCO file which only tasks have."""
+    given, usual = request.policy, Policy()
+    flags = (
+        ("--annotations", given.annotations != usual.annotations),
+        ("--predictions", given.predictions != usual.predictions),
+        ("--include-skipped", given.skipped),
+        ("--unlabeled", given.unlabeled),
+        ("--crowd-label", given.crowd_label is not None),
+        ("--keypoints", given.keypoints != usual.keypoints),
+        ("--split-by", given.group_by is not None),
+        ("--config", request.config is not None),
+    )
+    return next((flag for flag, was_given in flags if was_given), "")
 
 
 def _of_file(request: Request, path: Path, tell: Tell) -> _Source:
@@ -198,7 +237,7 @@ def _of_file(request: Request, path: Path, tell: Tell) -> _Source:
     if find is None and request.url and request.token:
         find = _fetched(Access(base_url(request.url), request.token))
     items = records(tasks_in(path, tell), request.policy, tell, config=tags, video_info=_measured(find))
-    return _Source(str(path), items, None, _labels(tags), find)
+    return _Source(str(path), path.name, items, None, _labels(tags), find)
 
 
 def _live(request: Request, stack: ExitStack, tell: Tell, quiet: bool) -> _Source:
@@ -212,7 +251,8 @@ def _live(request: Request, stack: ExitStack, tell: Tell, quiet: bool) -> _Sourc
     tags = _tags(request.config) or read_tags(project.config)
     find = _in_folder(request) or _fetched(Access(studio.url, studio.token))
     items = records(studio_tasks(project), request.policy, tell, config=tags, video_info=_measured(find))
-    return _Source(f"{studio.url}/projects/{project.project}", items, project.tasks, _labels(tags), find)
+    name = f"{studio.url}/projects/{project.project}"
+    return _Source(name, project.title, items, project.tasks, _labels(tags), find)
 
 
 def _tags(config: Path | None) -> Tags | None:
@@ -264,7 +304,9 @@ def _measured(find: Find | None) -> Callable[[str, int], VideoInfo | None]:
 def _pictures(request: Request, source: _Source) -> Pictures | None:
     if source.find is None:
         if request.media in ("copy", "link"):
-            raise LabelerError(f"--media {request.media} needs the pictures: give --images DIR.")
+            raise LabelerError(
+                f"--media {request.media} needs the pictures: give --images DIR, or --url and a token."
+            )
         return None
     # The cache may drop what it holds: links would lead nowhere one day.
     if request.media == "link" and request.images is None:
@@ -273,10 +315,12 @@ def _pictures(request: Request, source: _Source) -> Pictures | None:
     return Pictures(source.find, how, every=request.images is not None)
 
 
-def _writer(request: Request, categories: Categories, report: Report, folder: Path) -> Writer:
+def _writer(
+    request: Request, categories: Categories, options: Options, report: Report, folder: Path
+) -> Writer:
     kind = _WRITERS[request.format]
     more = {"kind": request.kind, "image_prefix": request.image_prefix} if kind is TasksDataset else {}
-    return kind(folder, categories, request.options, report.tell, **more)
+    return kind(folder, categories, options, report.tell, **more)
 
 
 def _about(request: Request, source: _Source, summary: Summary) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from labeler_backend.studio.shapes import FloatArray
 SLACK = 0.5
 """Pixels by which an outline may leave the frame without a word: the editor rounds."""
 
-_SMALL = 4.0  # square pixels; a smaller area may miss the centre of every pixel
+_HALF_DIAGONAL = 0.7072  # pixels: a disc of this radius holds the centre of a pixel
 _SAME_AREA = 1e-6  # relative
 _NOTHING = 1e-6  # square pixels: a line, but for rounding
 
@@ -76,13 +76,16 @@ def _checked(
     polygons = shapely.polygons(
         shapely.linearrings(framed, indices=np.repeat(np.arange(len(counts)), counts))
     )
-    simple = near & shapely.is_valid(polygons) & (shapely.area(polygons) >= _SMALL)
     bounds = [0, *ends.tolist()]
-    return [framed[start:end] for start, end in pairwise(bounds)], simple
+    rings = [framed[start:end] for start, end in pairwise(bounds)]
+    simple = near & shapely.is_valid(polygons)
+    for n in np.flatnonzero(simple & ~_is_thick(polygons)).tolist():
+        simple[n] = _has_pixel(rings[n], size)
+    return rings, simple
 
 
 def _mended(outline: FloatArray, size: tuple[int, int]) -> Area:
-    """Of a ring that crosses or touches itself, leaves the frame, or is tiny."""
+    """Of a ring that crosses or touches itself, leaves the frame, or encloses no pixel."""
     polygon = Polygon(outline)
     whole: shapely.Geometry = polygon
     if not polygon.is_valid:
@@ -113,9 +116,19 @@ def _shape(parts: Sequence[Polygon], size: tuple[int, int]) -> Shape | None:
         return encode(mask) if mask.any() else None
     frame = size[1], size[0]
     rings = tuple(np.clip(np.asarray(part.exterior.coords)[:-1, :2], 0, frame) for part in parts)
-    if sum(part.area for part in parts) < _SMALL and not any(_has_pixel(ring, size) for ring in rings):
+    if not _is_thick(parts).any() and not any(_has_pixel(ring, size) for ring in rings):
         return None
     return Polygons(rings, size) if rings else None
+
+
+def _is_thick(polygons: Sequence[Polygon] | npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+    """Which of them surely enclose the centre of a pixel.
+
+    The largest disc in a polygon without holes has a radius of at least its area through its perimeter
+    (Bonnesen). Thin ones may miss every centre, however long they are.
+    """
+    thick: npt.NDArray[np.bool_] = shapely.area(polygons) > _HALF_DIAGONAL * shapely.length(polygons)
+    return thick
 
 
 def _has_pixel(ring: Ring, size: tuple[int, int]) -> bool:

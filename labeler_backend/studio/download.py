@@ -185,6 +185,9 @@ class _Run:
             if last is None:
                 self.total = self.done + int(found["total"])
             upto = max(task["id"] for task in tasks)
+            if upto <= after:  # would go on for ever
+                reason = f"{self.studio.url} sends tasks that were not asked for: update Label Studio."
+                raise StudioError(reason)
             size = _write(self.folder, after, upto, tasks)
             self.size = max(1, min(self.most, len(tasks) * PAGE_BYTES // size))
             self._count(len(tasks))

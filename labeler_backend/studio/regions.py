@@ -187,7 +187,9 @@ def region_labels(result: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(value, Mapping):
         return ()
     kind = str(result.get("type"))
-    found = value.get(kind if kind.endswith("labels") else "labels")
+    found = value.get(kind) if kind.endswith("labels") else None
+    found = value.get("labels") if found is None else found  # smart tools and scripts put them there
+    found = [found] if isinstance(found, str) else found
     return tuple([label for label in found if isinstance(label, str)]) if isinstance(found, list) else ()
 
 

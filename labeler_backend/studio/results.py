@@ -159,6 +159,16 @@ def kind_of(item: Item) -> str:
     return kind if isinstance(kind, str) else ""
 
 
+def page_of(item: Item) -> int | None:
+    """The page an item lies on, from 0; None where it does not say."""
+    page = item.get("item_index")
+    if isinstance(page, float) and page.is_integer():
+        page = int(page)
+    if isinstance(page, str) and page.isdecimal() and len(page) < 10:
+        page = int(page)
+    return page if isinstance(page, int) and not isinstance(page, bool) and page >= 0 else None
+
+
 def _shape(item: Item) -> str | None:
     return shape_of(kind_of(item))
 
@@ -210,9 +220,8 @@ def _labels(item: Item, key: Key, beside: Mapping[Key, tuple[str, ...]]) -> tupl
 
 
 def _key(item: Item) -> Key:
-    page, name = item.get("item_index"), item.get("to_name")
-    page = page if isinstance(page, int) and not isinstance(page, bool) and page >= 0 else None
-    return id_of(item), name if isinstance(name, str) else "", page
+    name = item.get("to_name")
+    return id_of(item), name if isinstance(name, str) else "", page_of(item)
 
 
 def _labels_beside(items: Sequence[Item]) -> dict[Key, tuple[str, ...]]:

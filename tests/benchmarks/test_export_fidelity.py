@@ -13,9 +13,9 @@ import pytest
 from label_studio_sdk.converter.brush import decode_rle
 from PIL import Image, ImageOps
 
-from benchmarks.export_drawing import KINDS, draw, fill_finely
-from benchmarks.export_outputs import read_coco
-from benchmarks.export_project import (
+from benchmarks.export.drawing import KINDS, draw, fill_finely
+from benchmarks.export.outputs import read_coco
+from benchmarks.export.project import (
     ORIENTATIONS,
     Picture,
     TrueImage,
@@ -24,8 +24,8 @@ from benchmarks.export_project import (
     page_tasks,
     stored,
 )
-from benchmarks.export_scoring import Score, score
-from benchmarks.export_video import Seen, box_iou, clip_of, score_boxes, true_boxes
+from benchmarks.export.scoring import Score, score
+from benchmarks.export.video import Seen, box_iou, clip_of, score_boxes, true_boxes
 from labeler_backend.masks import rle
 
 SIZE = (90, 140)

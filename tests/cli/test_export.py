@@ -134,7 +134,7 @@ def test_coco(call: Call) -> None:
     np.testing.assert_array_equal(by_region["p"], inside)
     outcomes = {(one.get("task_id"), one.get("region_id")): one["done"] for one in told()}
     assert outcomes == {(2, "bow"): "mended", (2, "click"): "left out", (3, None): "left out"}
-    assert "3 reports" in result.stderr
+    assert "All 3 of these" in result.stderr
 
 
 def test_json_says_it_all(call: Call) -> None:
@@ -407,6 +407,26 @@ def test_help_teaches(call: Call) -> None:
     assert "labeler export" in text
     for option in ("--annotations", "--merge-touching", "--crowd-label", "--strict", "--ls-project"):
         assert option in text
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "named"),
+    [
+        pytest.param(TASKS, ["--split-by", "patient"], "--split", id="groups without splits"),
+        pytest.param(TASKS, ["--kind", "brush"], "--kind", id="regions of tasks in COCO"),
+        pytest.param(TASKS, ["--image-prefix", "x/"], "--image-prefix", id="prefix of tasks in COCO"),
+        pytest.param(
+            TASKS, ["--segmentation", "rle", "--format", "masks"], "--segmentation", id="RLE in masks"
+        ),
+        pytest.param({"images": [], "annotations": [], "categories": []}, ["--annotations", "consensus"],
+                     "--annotations", id="a policy for COCO"),
+    ],
+)  # fmt: skip
+def test_flags_without_effect_are_refused(call: Call, content: Any, flags: list[str], named: str) -> None:
+    result = call(write(content), "--out", "out", *flags)
+    assert result.exit_code == 2
+    assert named in result.stderr
+    assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from benchmarks.export_drawing import KINDS, draw
-from benchmarks.export_outputs import read_coco_folder, read_yolo_folder
-from benchmarks.export_project import (
+from benchmarks.export.drawing import KINDS, draw
+from benchmarks.export.outputs import read_coco_folder, read_yolo_folder
+from benchmarks.export.project import (
     LABELS,
     Annotation,
     Picture,
@@ -32,8 +32,8 @@ from benchmarks.export_project import (
     region,
     stored,
 )
-from benchmarks.export_scoring import Score, score
-from benchmarks.export_video import (
+from benchmarks.export.scoring import Score, score
+from benchmarks.export.video import (
     CONFIG,
     Clip,
     Seen,

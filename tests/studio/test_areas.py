@@ -51,6 +51,26 @@ def test_what_a_ring_encloses(corners: Any, pixels: int | None, note: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("corners", "pixels"),
+    [
+        pytest.param(((10, 10.6), (190, 10.6), (190, 11.4), (10, 11.4)), None, id="long, between two rows"),
+        pytest.param(((10, 10.4), (190, 10.4), (190, 11.4), (10, 11.4)), 180, id="long, over one row"),
+        pytest.param(((10, 10), (190, 90), (190, 90.1)), 8, id="a needle"),
+        pytest.param(((10.1, 10.1), (10.4, 10.1), (10.1, 10.4)), None, id="beside a centre"),
+        pytest.param(((10.3, 10.3), (10.9, 10.3), (10.3, 10.9)), 1, id="over one centre"),
+    ],
+)
+def test_thin_rings_count_where_they_have_a_pixel(corners: Any, pixels: int | None) -> None:
+    found = area(*corners)
+    if pixels is None:
+        assert found.shape is None
+        assert "no pixel" in found.note
+    else:
+        np.testing.assert_array_equal(found.shape.rings[0], corners)
+        assert to_mask(found.shape).sum() == pytest.approx(pixels, abs=pixels // 4)
+
+
+@pytest.mark.parametrize(
     ("corners", "note"),
     [
         pytest.param((), "has 0 points", id="none"),

@@ -361,3 +361,11 @@ def test_kill_9_and_on(fake: FakeStudio, studio: Studio, project: int, tmp_path:
     assert done.returncode == -signal.SIGKILL
     fake.annotate(_ids(fake, project)[0], [{"id": "new"}])
     assert fetched(studio, project, tmp_path / "a") == fetched(studio, project, tmp_path / "b")
+
+
+def test_a_filter_that_is_ignored_does_not_go_on_for_ever(
+    studio: Studio, project: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Studio, "find", lambda *_, **__: {"total": 1, "tasks": [{"id": 1}]})
+    with pytest.raises(StudioError, match="not asked for"):
+        download(studio, project, tmp_path, quiet)

@@ -188,7 +188,9 @@ def test_fits_type(kind: Any, value: Any, fits: bool) -> None:
         pytest.param({"type": "labels", "value": {"labels": ["a"]}}, ("a",), id="labels"),
         pytest.param({"type": "keypoint", "value": {"labels": ["a"]}}, ("a",), id="bare"),
         pytest.param({"type": "polygonlabels", "value": {"polygonlabels": [1, None]}}, (), id="no texts"),
-        pytest.param({"type": "polygonlabels", "value": {"polygonlabels": "a"}}, (), id="no list"),
+        pytest.param({"type": "polygonlabels", "value": {"polygonlabels": "a"}}, ("a",), id="a text"),
+        pytest.param({"type": "polygonlabels", "value": {"labels": ["a"]}}, ("a",), id="under labels"),
+        pytest.param({"type": "polygonlabels", "value": {"polygonlabels": {"a": 1}}}, (), id="no list"),
         pytest.param({"type": "polygonlabels"}, (), id="no value"),
     ],
 )

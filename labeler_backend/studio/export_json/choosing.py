@@ -19,7 +19,8 @@ class Policy:
             each annotator, in a record each; what most annotators agree on.
         skipped: take annotations that the annotator skipped.
         predictions: never; where nobody has annotated; instead of annotations.
-        unlabeled: tasks nobody has annotated become records without instances.
+        unlabeled: tasks nobody has annotated become records without instances. Tasks that
+            were only skipped are such, and lack annotations.
         crowd_label: the label that means COCO's `iscrowd`.
         keypoints: whether only points linked to a region become its key points, or those inside it too.
         group_by: a key of the tasks' data; without, every task is a group of its own.
@@ -50,12 +51,16 @@ class Choice:
 
 
 def choose(annotations: Iterable[Entry], predictions: Iterable[Entry], policy: Policy) -> list[Choice]:
-    """What to read of a task; nothing where nobody has annotated it and `policy` wants no such records."""
-    valid = [entry for entry in annotations if policy.skipped or not entry.get("was_cancelled")]
-    if policy.predictions == "only":
-        valid = []
+    """What to read of a task; nothing where nobody has annotated it and `policy` wants no such records.
+
+    A task that was only skipped is out altogether: somebody looked at it and would not label it.
+    """
+    entries = list(annotations) if policy.predictions != "only" else []
+    valid = [entry for entry in entries if policy.skipped or not entry.get("was_cancelled")]
     if valid:
         return _chosen(valid, policy)
+    if entries:
+        return []
     guesses = [] if policy.predictions == "never" else list(predictions)
     if guesses:
         return [Choice((latest(guesses),), predicted=True)]
@@ -71,7 +76,7 @@ def _chosen(valid: Sequence[Entry], policy: Policy) -> list[Choice]:
             )
         last = {name: latest(entries) for name, entries in by_annotator.items()}
         if policy.annotations == "consensus":
-            return [Choice(tuple(last.values()))]
+            return [Choice(tuple(sorted(last.values(), key=_age)))]
         return [Choice((entry,), name) for name, entry in last.items()]
     true = [entry for entry in valid if entry.get("ground_truth") is True]
     return [Choice((latest(true if true and policy.annotations == "ground-truth" else valid),))]

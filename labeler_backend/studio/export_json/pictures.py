@@ -16,7 +16,7 @@ from labeler_backend.studio.export_json.keypoints import with_keypoints
 from labeler_backend.studio.export_json.marked import Marked, Origin
 from labeler_backend.studio.export_json.pages import Page
 from labeler_backend.studio.regions import named, region_size
-from labeler_backend.studio.results import LabeledObject, LabeledPoint
+from labeler_backend.studio.results import LabeledObject, LabeledPoint, page_of
 
 Size = tuple[int, int]
 
@@ -117,7 +117,7 @@ def _lies_on(one: LabeledObject | LabeledPoint, page: Page) -> bool:
 
 def _says(item: Any, page: Page) -> bool:
     """Whether an item of a result is about a page."""
-    if (item.get("item_index") or 0) != page.index:
+    if (page_of(item) or 0) != page.index:
         return False
     return not page.to_name or item.get("to_name") in (page.to_name, None)
 

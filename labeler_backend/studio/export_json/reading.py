@@ -14,7 +14,7 @@ from labeler_backend.studio.export_json.marked import EntryReader, Marked
 from labeler_backend.studio.export_json.names import Names
 from labeler_backend.studio.export_json.pages import MAX_PAGES, Page, pages_of
 from labeler_backend.studio.export_json.pictures import picture_instances
-from labeler_backend.studio.export_json.task_media import Kind, frame_of, media_of
+from labeler_backend.studio.export_json.task_media import Kind, frame_of, media_of, unshown
 from labeler_backend.studio.export_json.videos import VideoInfos, clip_of, look_at
 from labeler_backend.studio.regions import text
 from labeler_backend.studio.tags import Tags
@@ -76,6 +76,7 @@ class _Reader:
         self._entries = EntryReader(tell, tags)
         self._names = Names()
         self._ids: set[int] = set()
+        self._said: set[str] = set()
 
     def read(self, task: Mapping[str, Any]) -> list[Record | VideoRecord]:
         """The records of one task."""
@@ -88,11 +89,15 @@ class _Reader:
         choices = choose(annotations, predictions, self._policy)
         if not choices:
             return []
-        marked = [self._marked(head, choice) for choice in choices]
-        pages = self._pages(head, [one for found in marked for one in found])
+        read = [(choice, self._marked(head, choice)) for choice in choices]
+        # Where nothing could be read, an empty record would say that there is nothing in the picture.
+        kept = [(choice, found) for choice, found in read if found or not choice.entries]
+        if not kept:
+            return []
+        pages = self._pages(head, [one for _, found in kept for one in found])
         return [
             record
-            for choice, found in zip(choices, marked, strict=True)
+            for choice, found in kept
             for page in pages
             if (record := self._record(head, choice, found, page)) is not None
         ]
@@ -114,10 +119,20 @@ class _Reader:
         self._ids.add(record_id)
         key, clip = self._policy.group_by, frame_of(data)
         named = data.get(key) if key is not None else clip and clip[0]  # a video's frames stay together
+        if key is not None and named is None:
+            reason = f"The data of task {record_id} has no {key!r}: check --split-by, or add it there"
+            said = f"{reason} (the task is a group of its own; further ones are not listed)."
+            self._tell_once("group", Problem(said, "kept", task_id or None))
         group = str(record_id if named is None else named)
         return _Task(
             task_id or None, record_id, data, group, predictions if isinstance(predictions, list) else ()
         )
+
+    def _tell_once(self, about: str, problem: Problem) -> None:
+        """Of what is likely to be so in every task."""
+        if about not in self._said:
+            self._said.add(about)
+            self._tell(problem)
 
     def _objects(self, head: _Task, task: Mapping[str, Any], key: str) -> list[Entry]:
         found = task.get(key)
@@ -147,6 +162,14 @@ class _Reader:
         media, reasons = media_of(head.data, kinds, self._tags)
         for reason in reasons:
             self._tell(Problem(reason, "kept" if used else "left out", head.id))
+        untold = unshown(head.data, media) if self._tags is None else []
+        if untold:
+            keys = ", ".join(repr(key) for key in untold[:5])
+            reason = (
+                f"The data of task {head.record_id} holds more pictures ({keys}) than its regions lie on: "
+                f"give --config if they are labelled too, since ids count them; further ones are not listed."
+            )
+            self._tell_once("pictures", Problem(reason, "kept", head.id))
         pages, more = pages_of(media, used, head.record_id, self._names)
         if more:
             reason = f"Task {head.record_id} has {MAX_PAGES + more} pictures: only {MAX_PAGES} were read."
@@ -210,4 +233,4 @@ class _Reader:
 def _hashed(data: Mapping[str, Any]) -> int:
     """An id for a task without one, the same whenever its data is."""
     written = json.dumps(data, sort_keys=True, default=str).encode()
-    return _FIRST_HASHED_ID + int.from_bytes(hashlib.blake2b(written, digest_size=4).digest(), "big")
+    return _FIRST_HASHED_ID + (int.from_bytes(hashlib.blake2b(written, digest_size=5).digest(), "big") >> 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -63,6 +63,13 @@ def media_of(
     if unknown or not media:
         media += _guessed(data, unknown, reasons) if not media or unknown else ()
     return media, reasons
+
+
+def unshown(data: Mapping[str, Any], media: Sequence[Medium]) -> list[str]:
+    """Keys of the data that hold pictures which no medium shows."""
+    shown = {uri for medium in media for uri in medium.uris}
+    firsts = {key: found[0] for key, value in data.items() if (found := _texts(value))}
+    return [key for key, uri in firsts.items() if uri not in shown and looks_like(uri) == "image"]
 
 
 def frame_of(data: Mapping[str, Any]) -> tuple[str, int] | None:
@@ -129,7 +136,10 @@ def _guessed(data: Mapping[str, Any], used: Mapping[str, Kind], reasons: list[st
             yield medium
         return
     named = {name: name for name in used if name in texts}
-    for name, kind in used.items():
+    order = list(data)
+    # By the data: who drew first on which picture must not change the ids of pages.
+    for name in sorted(used, key=lambda name: order.index(name) if name in named else len(order)):
+        kind = used[name]
         key = named.get(name) or _only(texts, likes, kind, set(named.values()))
         if key is None:
             reasons.append(

@@ -41,7 +41,7 @@ def clip_of(
 
     Args:
         page: the video.
-        marked: annotations of its task; of several, the last one's tracks are taken.
+        marked: annotations of its task; of several, oldest first, the last one's tracks are taken.
         info: on the video, where it could be looked at.
         tell: hears of what could not be taken as it is.
         task_id: for `tell`.
@@ -56,11 +56,11 @@ def clip_of(
         tell(Problem(reason, "left out", task_id, file_name=page.file_name))
         return None
     count = _frame_count(page, items, info, tell, task_id)
-    if len([one for one in marked if one.tracks]) > 1:
-        what = f"Several annotators marked {page.file_name}, and tracks have no consensus"
-        reason = f"{what}: the last one's were taken."
+    if items and len(marked) > 1:
+        what = f"Several annotators saw {page.file_name}, and tracks have no consensus"
+        reason = f"{what}: the latest that were drawn were taken, export it with --annotations per-annotator."
         tell(Problem(reason, "kept", task_id, file_name=page.file_name))
-        marked = [one for one in marked if one.tracks][-1:]
+        marked = [one for one in marked if any(_lies_on(item, page) for item in one.tracks)][-1:]
     tracks: dict[str, Track] = {}
     for one in marked:
         for track in _tracks(one, page, size, count, tell, task_id):

@@ -217,7 +217,7 @@ def test_a_consensus_is_asked_of_the_latest_of_each_annotator(monkeypatch: pytes
     wide = annotation(region("w", original_width=200), number=9, by=4)
     read(task(FIRST, LATER, TRUE, wide), policy=Policy(annotations="consensus"))
     [by_annotator] = asked
-    assert [[one.region_id for one in found] for found in by_annotator] == [["a"], ["b"], ["w"]]
+    assert [[one.region_id for one in found] for found in by_annotator] == [["w"], ["a"], ["b"]]
     assert {size_of(one.shape) for found in by_annotator for one in found} == {(50, 100)}
 
 
@@ -430,7 +430,7 @@ def test_a_size_may_stand_only_in_predictions() -> None:
         pytest.param([7], 0, ["no data"], id="no object"),
         pytest.param([task(7, FIRST)], 1, ["no objects"], id="an annotation that is none"),
         pytest.param([task(annotations={"a": 1})], 0, ["no objects"], id="annotations that are no list"),
-        pytest.param([task(annotation(result="[]"))], 1, ["not a list"], id="a result that is no list"),
+        pytest.param([task(annotation(result="[]"))], 0, ["not a list"], id="a result that is no list"),
         pytest.param(
             [task(FIRST, number=True), task(FIRST, number=-4, data={"image": "b.jpg"})], 2, [], id="ids"
         ),
@@ -461,7 +461,7 @@ def test_parts_of_a_proposal_are_one_instance() -> None:
 
 def test_real_envelopes() -> None:
     """Tasks as Label Studio 1.23.2 sent them."""
-    lines = (Path(__file__).parents[1] / "server" / "recorded.jsonl").read_text().splitlines()
+    lines = (Path(__file__).parents[2] / "server" / "recorded.jsonl").read_text().splitlines()
     bodies = [body for line in lines if isinstance(body := json.loads(line).get("body"), dict)]
     tasks = [one for body in bodies for one in body.get("tasks", ()) if isinstance(one, dict)]
     assert tasks
@@ -511,3 +511,47 @@ def test_whatever_comes_gives_records_or_is_told(
             assert size_of(one.shape) == record.size
             json.dumps(dict(one.attributes))
     assert all(problem.reason.endswith(".") for problem in problems)
+
+
+@pytest.mark.parametrize("drawn", [("A", "B"), ("B", "A")])
+def test_ids_of_pages_do_not_depend_on_who_drew_first(drawn: tuple[str, str]) -> None:
+    items = [region(f"r{name}", to_name=name) for name in drawn]
+    found, problems = read(task(annotation(*items), data={"A": "a.jpg", "B": "b.jpg"}))
+    assert [(one.id - 2**40, one.file_name) for one in found] == [(4096, "a.jpg"), (4097, "b.jpg")]
+    assert [one.instances[0].region_id for one in found] == ["rA", "rB"]
+    assert problems == []
+
+
+def test_a_picture_that_nothing_shows_is_told_once() -> None:
+    data = {"A": "a.jpg", "B": "b.jpg"}
+    tasks = [task(annotation(region(to_name="A")), number=n, data=data) for n in (1, 2)]
+    found, [problem] = read(*tasks)
+    assert len(found) == 2
+    assert (problem.done, problem.task_id) == ("kept", 1)
+    assert "'B'" in problem.reason
+
+
+def test_a_group_key_that_is_not_there_is_told_once() -> None:
+    found, [problem] = read(task(FIRST), task(FIRST, number=2), policy=Policy(group_by="patien"))
+    assert [one.group for one in found] == ["1", "2"]
+    assert (problem.done, "--split-by" in problem.reason) == ("kept", True)
+
+
+@pytest.mark.parametrize("page", [1, 1.0, "1"])
+def test_a_page_may_be_written_in_several_ways(page: Any) -> None:
+    found, _ = read(task(annotation(region(item_index=page)), data={"image": ["a.jpg", "b.jpg"]}))
+    assert [len(one.instances) for one in found] == [0, 1]
+
+
+def test_a_video_that_one_of_two_left_empty_is_told() -> None:
+    both = [annotation(box(), by=1), annotation(number=2, by=2)]
+    policy = Policy(annotations="consensus")
+    [record], [problem] = read(task(*both, data=CLIP), policy=policy, video_info=lambda *_: INFO)
+    assert len(record.tracks) == 1
+    assert (problem.done, "no consensus" in problem.reason) == ("kept", True)
+
+
+def test_one_unreadable_annotation_costs_only_its_annotator_the_record() -> None:
+    both = [annotation(region(), by=1), {"id": 2, "completed_by": 2, "result": "x"}]
+    [record], [problem] = read(task(*both), policy=Policy(annotations="per-annotator"))
+    assert (record.annotator, problem.annotation_id) == ("1", 2)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from label_studio_sdk.converter.converter import Converter
 
-from benchmarks.export_outputs import read_coco_folder, read_yolo_folder
-from benchmarks.export_project import Server, TrueImage
-from benchmarks.export_scoring import Output
+from benchmarks.export.outputs import read_coco_folder, read_yolo_folder
+from benchmarks.export.project import Server, TrueImage
+from benchmarks.export.scoring import Output
 
 Read = Callable[[Path, Sequence[TrueImage]], Output]
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from benchmarks.export_drawing import KINDS, BoolMask, Drawn, draw
+from benchmarks.export.drawing import KINDS, BoolMask, Drawn, draw
 from benchmarks.ground_truth import samples
 
 Json = dict[str, Any]

@@ -12,9 +12,9 @@ import yaml  # type: ignore[import-untyped]  # comes with transformers
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from benchmarks.export_drawing import BoolMask
-from benchmarks.export_project import TrueImage
-from benchmarks.export_scoring import Found, ImageRow, Output, which
+from benchmarks.export.drawing import BoolMask
+from benchmarks.export.project import TrueImage
+from benchmarks.export.scoring import Found, ImageRow, Output, which
 
 
 def read_coco_folder(folder: Path, truth: Sequence[TrueImage]) -> Output:

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.export_drawing import BoolMask
-from benchmarks.export_exporters import Trouble, run_labeler, unpack
-from benchmarks.export_project import Annotation, Server, Task
-from benchmarks.export_scoring import KEPT
+from benchmarks.export.drawing import BoolMask
+from benchmarks.export.exporters import Trouble, run_labeler, unpack
+from benchmarks.export.project import Annotation, Server, Task
+from benchmarks.export.scoring import KEPT
 from benchmarks.ground_truth import label_objects
 
 FPS = 24  # what Label Studio takes for granted, spelled out in the config all the same

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.export_drawing import BoolMask
-from benchmarks.export_project import TrueImage
+from benchmarks.export.drawing import BoolMask
+from benchmarks.export.project import TrueImage
 
 FIGURES = (
     "wrong_labels",

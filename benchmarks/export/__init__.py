@@ -1,0 +1,1 @@
+"""What the benchmarks of `labeler export` share: a project with known contents, exporters, scores."""
