@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from labeler_backend.records import Instance, Problem, Record, Tell
 
 _LARGEST_ID = 2**53
 _BOM = b"\xef\xbb\xbf"
+_IN_NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # of a file
 
 
 @dataclass(slots=True)
@@ -245,6 +247,7 @@ def _relative(name: str) -> str:
     if "://" in name:
         parts = urlsplit(name)
         name = unquote(parts.path)
+    name = _IN_NO_NAME.sub("_", name)
     name = posixpath.normpath(name.replace("\\", "/").strip())
     kept = [part for part in name.split("/") if part not in ("", ".", "..") and not part.endswith(":")]
     return "/".join(kept)

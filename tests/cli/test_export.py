@@ -452,3 +452,11 @@ def test_flags_without_effect_are_refused(call: Call, content: Any, flags: list[
 )
 def test_what_was_written_is_said_in_words(counts: dict[str, int], said: str) -> None:
     assert _counted(counts) == said
+
+
+def test_ids_that_cannot_be_saved_leave_no_export(call: Call) -> None:
+    Path("export.json").write_text(json.dumps([{"id": 1, "data": {"image": "a.jpg"}, "annotations": []}]))
+    Path("file").write_text("")
+    done = call("export.json", "--out", "out", "--categories", "file/ids.json")
+    assert done.exit_code == 2
+    assert not Path("out").exists()

@@ -357,3 +357,12 @@ def test_no_file(tmp_path: Path) -> None:
 def test_box_helper_is_what_a_box_becomes(tmp_path: Path) -> None:
     (record,), _ = read(file_of(tmp_path / "a.json", {"bbox": [2.5, 3, 10, 9]}))
     assert same(record.instances[0].shape, box(2.5, 3, 10, 9))
+
+
+def test_a_name_that_no_file_can_have_becomes_one(tmp_path: Path) -> None:
+    rows = [{"id": 1, "file_name": "a\x00/b\ud800\n.jpg", "width": 5, "height": 5}]
+    (tmp_path / "coco.json").write_text(json.dumps({"images": rows, "annotations": [], "categories": []}))
+    (found,) = read_coco(tmp_path / "coco.json", print)
+    assert found.file_name.encode().isascii()
+    (tmp_path / found.file_name).parent.mkdir()
+    (tmp_path / found.file_name).write_bytes(b"")
