@@ -180,14 +180,13 @@ def export(
     from exporters.splits import Split
     from exporters.writer import Options
     from labeler_backend.cli import exporting
+    from labeler_backend.cli.sources import Where
     from labeler_backend.studio.export_json import Policy
 
     parts = Split.parse(split) if split is not None else None
+    where = Where(source=source, url=url, token=token, ls_project=ls_project, config=config, images=images)
     request = exporting.Request(
-        source=source,
-        url=url,
-        token=token,
-        ls_project=ls_project,
+        where=where,
         out=out,
         overwrite=overwrite,
         format=to,
@@ -204,8 +203,6 @@ def export(
         edits=Edits(merge_touching, split_blobs),
         options=Options(segmentation, parts.names if parts else ()),
         split=parts,
-        config=config,
-        images=images,
         media=media,
         kind=kind,
         image_prefix=image_prefix,

@@ -263,7 +263,8 @@ class TestPolicies:
     def test_the_config_orders_categories_and_knows_labels(self, call: Call) -> None:
         Path("config.xml").write_text(
             '<View><Image name="image" value="$image"/><PolygonLabels name="tag" toName="image">'
-            '<Label value="ring"/><Label value="bike"/></PolygonLabels></View>'
+            '<Label value="ring"/><Label value="bike"/></PolygonLabels>'
+            '<KeyPointLabels name="click" toName="image"><Label value="here"/></KeyPointLabels></View>'
         )
         call(write(), "--out", "out", "--config", "config.xml")
         assert json.loads(Path("out/categories.json").read_text()) == {"ring": 1, "bike": 2, "car": 3}
