@@ -102,7 +102,10 @@ def export(
     ] = "ground-truth",
     predictions: Annotated[
         Predictions,
-        typer.Option(help="Never, for tasks without annotations, or nothing else.", rich_help_panel=LABELS),
+        typer.Option(
+            help="Leave predictions out, take them where nobody annotated, or take nothing else.",
+            rich_help_panel=LABELS,
+        ),
     ] = "never",
     include_skipped: Annotated[
         bool,
