@@ -155,7 +155,8 @@ def _pictures(request: Request, source: Source) -> Pictures | None:
     if source.find is None:
         if request.media in ("copy", "link"):
             raise LabelerError(
-                f"--media {request.media} needs the pictures: give --images DIR, or --url and a token."
+                f"--media {request.media} needs the pictures: give --images DIR, or --url and a token, or set "
+                "LABELER_ALLOWED_HOSTS."
             )
         return None
     # The cache may drop what it holds: links would lead nowhere one day.

@@ -102,11 +102,14 @@ def open_source(where: Where, policy: Policy, stack: ExitStack, tell: Tell, quie
 
 
 def _of_file(where: Where, path: Path, policy: Policy, tell: Tell) -> Source:
-    """A JSON export; pictures come from --images, or from Label Studio where that is named."""
+    """A JSON export; pictures come from --images, else from Label Studio and the hosts that are let in."""
     tags = _tags(where.config)
     find = _in_folder(where)
+    settings = load_server_settings()
     if find is None and where.url and where.token:
         find = _fetched(Access(base_url(where.url), where.token))
+    elif find is None and (settings.allowed_hosts or settings.media_roots):
+        find = _fetched(None)
     items = records(tasks_in(path, tell), policy, tell, config=tags, video_info=_measured(find))
     return Source(str(path), path.name, items, None, _labels(tags), find)
 
@@ -152,7 +155,7 @@ def _in_folder(where: Where) -> Find | None:
     return PictureFolder(where.images).find if where.images is not None else None
 
 
-def _fetched(access: Access) -> Find:
+def _fetched(access: Access | None) -> Find:
     """Pictures of tasks, through the cache that the backend uses too."""
     media = loading.load_media(load_server_settings())
 

@@ -293,6 +293,18 @@ class TestPictures:
         assert Path("out/images/p1.png").exists()
         assert labels() == {"p1.png": ["car", "ring"]}
 
+    def test_from_a_folder_that_is_let_in(
+        self, call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("LABELER_MEDIA_ROOTS", str(tmp_path))
+        cv2.imwrite("p.png", np.zeros((*SIZE, 3), np.uint8))
+        one = task(1, annotation(1)) | {"data": {"image": str(tmp_path / "p.png")}}
+        result = call(write([one]), "--out", "out", "--media", "copy")
+        assert result.exit_code == 0, result.output
+        (row,) = json.loads(Path("out/annotations.json").read_text())["images"]
+        assert (row["height"], row["width"]) == SIZE
+        assert Path("out/images", row["file_name"]).exists()
+
     def test_missing_ones_are_told(self, call: Call) -> None:
         Path("photos").mkdir()
         call(write(TASKS[:1]), "--out", "out", "--images", "photos")
