@@ -155,7 +155,7 @@ def _pictures(request: Request, source: Source) -> Pictures | None:
     if source.find is None:
         if request.media in ("copy", "link"):
             raise LabelerError(
-                f"--media {request.media} needs the pictures: give --images DIR, or --url and a token, or set "
+                f"--media {request.media} needs the pictures: give --images DIR, --url and a token, or set "
                 "LABELER_ALLOWED_HOSTS."
             )
         return None
