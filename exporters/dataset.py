@@ -133,7 +133,7 @@ class _Run:
         self._writers: dict[str | None, tuple[Path, Writer]] = {}
         self._places = pictures is not None and pictures.how != "reference"
         self._names: dict[str, int] = {}
-        self._on_their_side: list[str] = []
+        self._on_their_side: dict[str, None] = {}  # in their order; once, however many annotators
         self._summary = Summary()
 
     def add(self, item: Item) -> None:
@@ -155,12 +155,13 @@ class _Run:
         for _, writer in self._writers.values():
             self._summary.counts.update(writer.finish())
         if self._on_their_side:
+            count, first = len(self._on_their_side), next(iter(self._on_their_side))
+            which = f"{count} pictures, such as {first}, are" if count > 1 else f"Picture {first} is"
             reason = (
-                f"{len(self._on_their_side)} pictures, such as {self._on_their_side[0]}, are upright by EXIF "
-                "alone, and labels are those of the upright picture: give --media copy, which turns the "
-                "pixels, unless what reads them minds EXIF."
+                f"{which} upright by EXIF alone, and labels are those of the upright picture: give --media "
+                "copy, which turns the pixels, unless what reads them minds EXIF."
             )
-            self._tell(Problem(reason, "kept", file_name=self._on_their_side[0]))
+            self._tell(Problem(reason, "kept", file_name=first))
         self._summary.annotators = sorted(
             folder.name for annotator, (folder, _) in self._writers.items() if annotator is not None
         )
@@ -213,7 +214,7 @@ class _Run:
             self._tell_of(item, str(error))
             return item if item.size is not None else None
         if orientation > 1 and self._pictures and self._pictures.how != "copy":
-            self._on_their_side.append(found.name)
+            self._on_their_side[found.name] = None
         return fitted(item, size, self._tell)
 
     def _tell_of(self, item: Item, reason: str) -> None:
