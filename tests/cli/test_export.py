@@ -398,7 +398,9 @@ def test_an_interrupted_export_never_looks_finished(tmp_path: Path) -> None:
     source = tmp_path / "export.json"
     source.write_text(json.dumps(tasks))
     out = tmp_path / "out"
-    program = "from labeler_backend.cli import main; main()"
+    # Whoever runs the tests in the background may have had Ctrl-C ignored.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{listen}; from labeler_backend.cli import main; main()"
     process = subprocess.Popen([sys.executable, "-c", program, "export", str(source), "--out", str(out)])
     try:
         deadline = time.monotonic() + 60
