@@ -8,9 +8,7 @@ from pathlib import Path
 
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.files import write_bytes
-
-UNNAMED = "object"
-"""The class of what nobody named."""
+from labeler_backend.records import UNNAMED
 
 
 class Categories:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from exporters.categories import UNNAMED, Categories
+from exporters.categories import Categories
 from exporters.coco.file import as_json
 from exporters.legend import legend_picture
 from exporters.palette import as_hex, colour
@@ -22,7 +22,7 @@ from labeler_backend.errors import InputError
 from labeler_backend.files import write_bytes
 from labeler_backend.masks.shape import Patch, patch
 from labeler_backend.proposals.types import Proposal
-from labeler_backend.records import Instance, Record, Tell, VideoRecord
+from labeler_backend.records import UNNAMED, Instance, Record, Tell, VideoRecord
 
 _LARGEST = np.iinfo(np.uint16).max
 _PNG = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)  # ids come in runs

@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from labeler_backend.masks.shape import Shape
 
+UNNAMED = "object"
+"""The class of what nobody named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keypoint:

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pycocotools import mask as coco_mask
-from shapely.geometry import Polygon
 
 from exporters.categories import Categories
 from exporters.coco.file import as_text
@@ -20,7 +18,7 @@ from exporters.palette import pascal
 from exporters.video.clips import Clip, track_problem
 from exporters.video.writer import VideoWriter
 from exporters.writer import Options
-from labeler_backend.masks.shape import Polygons, Shape, patch, upright_box
+from labeler_backend.masks.shape import Polygons, Shape, area_of, patch, same, upright_box
 from labeler_backend.records import Tell, Track
 
 Ids = npt.NDArray[np.uint8]
@@ -112,7 +110,7 @@ class DavisDataset(VideoWriter):
 def painted(found: Sequence[tuple[int, Shape]], size: tuple[int, int]) -> Ids:
     """(H, W) uint8: numbers where their shapes are, the smaller on top."""
     ids = np.zeros(size, np.uint8)
-    for number, shape in sorted(found, key=lambda item: -_area(item[1])):
+    for number, shape in sorted(found, key=lambda item: -area_of(item[1])):
         _paint(ids, shape, number)
     return ids
 
@@ -139,23 +137,10 @@ def _empty_png(size: tuple[int, int]) -> bytes:
     return as_png(np.zeros(size, np.uint8))
 
 
-def _area(shape: Shape) -> float:
-    if isinstance(shape, Polygons):
-        return float(sum(Polygon(ring).area for ring in shape.rings))
-    return float(coco_mask.area(shape))
-
-
 def _same(found: Sequence[tuple[int, Shape]], before: Sequence[tuple[int, Shape]]) -> bool:
     """Whether two frames hold the same, as between the keyframes of something that rests."""
     pairs = zip(found, before, strict=False)
-    return len(found) == len(before) and all(a == b and _equal(one, other) for (a, one), (b, other) in pairs)
-
-
-def _equal(one: Shape, other: Shape) -> bool:
-    if isinstance(one, Polygons) and isinstance(other, Polygons):
-        rings = zip(one.rings, other.rings, strict=False)
-        return len(one.rings) == len(other.rings) and all(np.array_equal(a, b) for a, b in rings)
-    return not isinstance(one, Polygons) and not isinstance(other, Polygons) and one == other
+    return len(found) == len(before) and all(a == b and same(one, other) for (a, one), (b, other) in pairs)
 
 
 def _described(track: Track) -> Mapping[str, object]:

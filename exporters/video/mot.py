@@ -25,7 +25,7 @@ class MotDataset(VideoWriter):
     A row: frame, id, left, top, width, height, 1, class, visibility 1; for a crowd 0 in place of the first 1,
     which evaluations take as not to be counted. As the MOTChallenge defines
     it, frames, ids and pixels count from 1: the left edge of the picture is 1. py-motmetrics takes that 1 off
-    again; TrackEval and most trackers' loaders do not, so that what they compare has to count the same way.
+    again; what compares boxes as they stand has to count the same way.
     The class is the category's id, and the line of `labels.txt` that holds its name.
 
     Frames stand under their number in the video; where only some are labelled, the others have no rows.

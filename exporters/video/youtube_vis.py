@@ -29,8 +29,8 @@ class YoutubeVisDataset(VideoWriter):
 
     `file_names` are relative to `JPEGImages/`: a folder per video, which TrackEval takes for its name, and
     `00000.jpg`, … counting from 0; where the video is a file, `ffmpeg -start_number 0` makes them.
-    Segmentations are compressed RLE with their counts as text, which pycocotools, the YouTube-VIS API,
-    detectron2 and mmdetection read; TrackEval wants a ground truth's counts as lists.
+    Segmentations are compressed RLE with their counts as text, which pycocotools reads; TrackEval wants a
+    ground truth's counts as lists.
     """
 
     def __init__(self, folder: Path, categories: Categories, options: Options, tell: Tell) -> None:

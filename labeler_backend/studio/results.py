@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from labeler_backend.errors import InputError
 from labeler_backend.masks.rle import BoolMask
-from labeler_backend.masks.shape import Polygons, Shape, size_of, to_mask
+from labeler_backend.masks.shape import Shape, same, size_of, to_mask
 from labeler_backend.studio.areas import joined
 from labeler_backend.studio.identity import object_of
 from labeler_backend.studio.regions import (
@@ -263,7 +261,7 @@ def _apart(drawn: Iterator[LabeledObject], notes: list[Note]) -> list[LabeledObj
         first = found.setdefault(key, one)
         if first is one:
             continue
-        if _same(first.shape, one.shape):
+        if same(first.shape, one.shape):
             found[key] = replace(first, labels=tuple(dict.fromkeys(first.labels + one.labels)))
             continue
         count = next(n for n in range(2, len(found) + 3) if (f"{one.id}#{n}", *key[1:]) not in found)
@@ -274,14 +272,6 @@ def _apart(drawn: Iterator[LabeledObject], notes: list[Note]) -> list[LabeledObj
         notes.append(Note(one.id, one.type, reason, "kept"))
         found[name, one.to_name, one.item_index] = replace(one, id=name, region_ids=(name,))
     return list(found.values())
-
-
-def _same(first: Shape, second: Shape) -> bool:
-    """Whether two regions of one id are one region with two labels, or two."""
-    if isinstance(first, Polygons) and isinstance(second, Polygons):
-        rings = list(zip(first.rings, second.rings, strict=False))
-        return len(first.rings) == len(second.rings) and all(np.array_equal(a, b) for a, b in rings)
-    return bool(first == second)
 
 
 def _whole(drawn: Sequence[LabeledObject]) -> list[LabeledObject]:

@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from labeler_backend.masks.shape import Polygons, Shape, to_mask
-from labeler_backend.records import Instance, Record
+from labeler_backend.masks.shape import Polygons, Shape, size_of, to_mask
+from labeler_backend.records import UNNAMED, Instance, Record
 from labeler_backend.studio.identity import object_of, part_id
 from labeler_backend.studio.regions import Place, mask_to_regions
 
 Region = dict[str, Any]
 
 IMAGE = "image"
-UNNAMED = "object"
 TAGS = {
     "polygon": "PolygonLabels",
     "brush": "BrushLabels",
@@ -51,7 +50,7 @@ def drawn(shape: Shape, kind: str, name: str, labels: Sequence[str]) -> list[Reg
     else:
         place = Place(kind, IMAGE)
         return mask_to_regions(to_mask(shape), tag, place, object_id=name, labels=labels, score=0)
-    height, width = shape.size if isinstance(shape, Polygons) else shape["size"]
+    height, width = size_of(shape)
     return [
         {
             "id": part_id(name, part),

@@ -17,12 +17,11 @@ import numpy as np
 from labeler_backend.errors import LabelerError
 from labeler_backend.masks.polygons import HARD_MAX_POINTS
 from labeler_backend.masks.shape import Polygons
-from labeler_backend.records import Instance, Problem, Record, Tell, VideoRecord
+from labeler_backend.records import UNNAMED, Instance, Problem, Record, Tell, VideoRecord
 from labeler_backend.studio.labeling import color_of
 from labeler_backend.studio.task_regions import (
     IMAGE,
     TAGS,
-    UNNAMED,
     Region,
     drawn,
     labels_of,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import shapely
 from shapely.geometry import Point, Polygon
 
 from labeler_backend.masks import rle
-from labeler_backend.masks.shape import Polygons, Shape, size_of
+from labeler_backend.masks.shape import Polygons, Shape, area_of, size_of
 from labeler_backend.records import Instance, Keypoint
 from labeler_backend.studio.results import LabeledPoint
 
@@ -63,7 +62,7 @@ def _scaled(point: LabeledPoint, size: tuple[int, int]) -> Keypoint:
 
 def _around(point: Keypoint, found: Sequence[Instance]) -> int | None:
     """The smallest instance that contains a point."""
-    holding = [(_area(one.shape), n) for n, one in enumerate(found) if _contains(one.shape, point)]
+    holding = [(area_of(one.shape), n) for n, one in enumerate(found) if _contains(one.shape, point)]
     return min(holding)[1] if holding else None
 
 
@@ -74,9 +73,3 @@ def _contains(shape: Shape, point: Keypoint) -> bool:
     if not (0 <= point.x < width and 0 <= point.y < height):
         return False
     return bool(rle.decode(shape)[int(point.y), int(point.x)])
-
-
-def _area(shape: Shape) -> float:
-    if isinstance(shape, Polygons):
-        return float(sum(shapely.area(Polygon(ring)) for ring in shape.rings))
-    return float(rle.area(shape))
