@@ -1,0 +1,1 @@
+"""Light models on frozen features, learned from what people accepted: samples, heads, training, versions."""
