@@ -116,8 +116,8 @@ def test_only_projects_are_listed(tmp_path: Path) -> None:
 def test_damaged_aliases_are_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "projects").mkdir()
     (tmp_path / "projects" / "aliases.json").write_text(content)
-    with pytest.raises(LabelerError, match="aliases.json"):
+    with pytest.raises(LabelerError, match="which holds the aliases"):
         resolve(tmp_path, "a")
-    with pytest.raises(LabelerError, match="aliases.json"):
+    with pytest.raises(LabelerError, match="which holds the aliases"):
         set_alias(tmp_path, "c", "d")
     assert (tmp_path / "projects" / "aliases.json").read_text() == content

@@ -452,21 +452,22 @@ def test_a_kill_loses_nothing_that_was_put(store: SampleStore) -> None:
     reader = again(store)
     found = {one.key for one in reader}
     assert {key_of(n) for n in [*told, 7]} <= found
-    assert len(found) <= len(told) + 1 + 4  # of each run, one may be stored that it could not tell of any more
+    assert (
+        len(found) <= len(told) + 1 + 4
+    )  # of each run, one may be stored that it could not tell of any more
     assert reader.problems == []
 
 
 # --- speed --------------------------------------------------------------------------------------------------
 
 
-def test_100_images_come_in_a_second(store: SampleStore) -> None:
+def test_40_images_come_in_half_a_second(store: SampleStore) -> None:
     """At the default size, with 20 objects and 100 proposals each, pixels that PNG cannot compress."""
-    labels = tuple("abcdefghij" * 2)
-    one = sample(0, labels=labels, grid=(37, 37), channels=384)
+    one = sample(0, labels=tuple("abcdefghij" * 2), grid=(37, 37), channels=384)
     one = replace(one, proposals=one.proposals * 5)
-    for n in range(100):
+    for n in range(40):
         store.put(replace(one, key=key_of(n)))
     reader = again(store)
     start = time.monotonic()
-    assert sum(1 for _ in reader) == 100
-    assert time.monotonic() - start < 6  # usually 1; machines may be busy
+    assert sum(1 for _ in reader) == 40
+    assert time.monotonic() - start < 4  # machines may be busy
