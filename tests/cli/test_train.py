@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from PIL import Image
 
+from labeler_backend.cli import loading
 from labeler_backend.heads import learning
 from labeler_backend.heads.versions import Versions
+from labeler_backend.media import decode
+from labeler_backend.projects import resolve, studio_project
 from tests.cli.learning import Call, call, model, write_coco
+from tests.studio.fake_studio import running
 
 __all__ = ["call", "model"]  # fixtures
 
@@ -149,6 +156,44 @@ def test_a_damaged_head_is_replaced_by_training_again(call: Call, labels: str, t
     assert [one["version"] for one in listed["versions"]] == [2]
 
 
+def test_a_live_project_has_one_folder_whatever_it_is_called(call: Call, labels: str, tmp_path: Path) -> None:
+    with running() as studio:
+        number = studio.add_project()
+        for i in range(3):
+            studio.files[f"/data/upload/1/{i}.png"] = (tmp_path / "pictures" / f"{i}.png").read_bytes()
+        for task in studio.add_tasks(number, *({"image": f"/data/upload/1/{i}.png"} for i in range(3))):
+            studio.annotate(task, [REGION])
+        live = ("--url", studio.url, "--token", studio.token, "--ls-project", str(number), "--size", "112")
+        result = call("train", *live, "--project", "birds", "--json")
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["n_images"] == 3
+        again = call("train", *live, "--project", "birds")  # nothing new, and only the newest is compared
+        assert again.exit_code == 0, again.stderr
+        name = studio_project(studio.url, number)
+        assert resolve(tmp_path / "data", "birds") == name
+        listed = json.loads(call("heads", "list", "--project", name, "--json").stdout)
+        assert [one["version"] for one in listed["versions"]] == [1, 2]
+        assert call("train", labels, *TRAIN[:1], "cats", *TRAIN[2:]).exit_code == 0
+        taken = call("train", *live, "--project", "cats")
+        assert taken.exit_code == 2
+        assert "cats is another project" in taken.stderr
+        del studio.tasks[1]["annotations"]
+        left = call("train", *live, "--project", "birds", "--json")
+        assert json.loads(left.stdout)["n_images"] == 2  # what was deleted counts no longer
+
+
+REGION = {
+    "id": "r",
+    "type": "polygonlabels",
+    "from_name": "polygon",
+    "to_name": "image",
+    "original_width": 140,
+    "original_height": 112,
+    "image_rotation": 0,
+    "value": {"points": [[20, 20], [60, 20], [60, 70], [20, 70]], "polygonlabels": ["thing"]},
+}
+
+
 # --- labeler heads ------------------------------------------------------------------------------------------
 
 
@@ -248,3 +293,19 @@ def test_masks_without_a_head_that_fits(
     assert result.exit_code == 2
     assert says in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_head_travels_to_other_machines(call: Call, labels: str, tmp_path: Path) -> None:
+    """What Ray sends to its workers; they have no LABELER_DATA_DIR of ours."""
+    call("train", labels, *TRAIN)
+    make = partial(
+        loading.load_proposer, None, None, None, 112, 20, 0.0, False, loading.project_head("birds")
+    )
+    sent = pickle.dumps(make)
+    shutil.rmtree(tmp_path / "data")
+    there = pickle.loads(sent)()
+    assert there.head is not None
+    assert there.fingerprint == make().fingerprint
+    assert "head=birds version 1 (" in there.fingerprint
+    image = decode(tmp_path / "pictures" / "0.png")
+    assert {proposal.label for proposal in there.masks(image)} <= {"square", None}
