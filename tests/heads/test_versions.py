@@ -24,7 +24,7 @@ from labeler_backend.heads.head import Head
 from labeler_backend.heads.self_test import check_head
 from labeler_backend.heads.training import Trained
 from labeler_backend.heads.versions import CURRENT, Versions
-from tests.heads.made import metrics, same, sample, trained
+from tests.heads.made_heads import metrics, same, sample, trained
 
 
 @pytest.fixture
