@@ -6,48 +6,44 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labeler_backend.errors import LabelerError
-from labeler_backend.server.outcomes import Outcome, compare
+from labeler_backend.report.fates import OUTCOMES, Fate
+from labeler_backend.server.acceptance_file import open_file
+from labeler_backend.server.outcomes import Answered, began_with, compare
 from labeler_backend.server.protocol import Prediction, WebhookEvent
 from labeler_backend.server.shapes import Shape, pack, shapes, unpack
 
 log = logging.getLogger(__name__)
 
-FILE = "acceptance.sqlite"
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS answers (
-    project TEXT NOT NULL, task INTEGER NOT NULL, version TEXT NOT NULL, clicked INTEGER NOT NULL,
-    at REAL NOT NULL, shapes BLOB NOT NULL,
-    PRIMARY KEY (project, task, version, clicked)
-);
-CREATE TABLE IF NOT EXISTS annotations (
-    project TEXT NOT NULL, id INTEGER NOT NULL, task INTEGER NOT NULL, updated REAL NOT NULL,
-    counted INTEGER NOT NULL, accepted INTEGER NOT NULL, edited INTEGER NOT NULL, rejected INTEGER NOT NULL,
-    drawn INTEGER NOT NULL,
-    PRIMARY KEY (project, id)
-);
-CREATE INDEX IF NOT EXISTS by_task ON annotations (project, task);
-CREATE TABLE IF NOT EXISTS forgotten (
-    project TEXT NOT NULL, kind TEXT NOT NULL, id INTEGER NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (project, kind, id)
-);
-"""
 _FORGET_OLD = """
 DELETE FROM answers WHERE project = ?1 AND task = ?2 AND clicked = 0 AND version NOT IN (
     SELECT version FROM answers WHERE project = ?1 AND task = ?2 AND clicked = 0 ORDER BY at DESC LIMIT ?3
+) AND version NOT IN (
+    SELECT version FROM annotations WHERE project = ?1 AND task = ?2 AND version IS NOT NULL
 )
+"""
+_ANNOTATION = """
+INSERT OR REPLACE INTO annotations (
+    project, id, task, updated, counted, accepted, edited, redrawn, rejected, drawn,
+    version, exact, parent, created, seconds, bulk
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _VERSIONS_KEPT = 3  # per task: somebody may have had it open for long
 _CLICKED_KEPT = 50  # regions per task
-_FORGOTTEN_FOR = 30 * 86400.0  # seconds; by then no event is under way any more
-_BELONGS = (("annotations", "id", "annotation"), ("annotations", "task", "task"), ("answers", "task", "task"))
+_BELONGS = (
+    ("annotations", "id", "annotation"),
+    ("annotations", "task", "task"),
+    ("regions", "annotation", "annotation"),
+    ("regions", "task", "task"),
+    ("answers", "task", "task"),
+)
+_VERSION = 200  # characters
 _CREATED = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
 
 
@@ -61,6 +57,7 @@ class Counts:
     edited: int
     rejected: int
     drawn: int
+    redrawn: int = 0
 
 
 class Acceptance:
@@ -77,18 +74,7 @@ class Acceptance:
             LabelerError: it cannot be opened or made.
         """
         self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
-            self._db.execute("DELETE FROM forgotten WHERE at < ?", (time.time() - _FORGOTTEN_FOR,))
-        except (OSError, sqlite3.Error) as error:
-            raise LabelerError(
-                f"{path}, which counts accepted proposals, cannot be used ({error}): move it away, or name "
-                "another folder in LABELER_DATA_DIR."
-            ) from error
+        self._db = open_file(path)
 
     def close(self) -> None:
         """Nothing can be recorded afterwards."""
@@ -141,8 +127,8 @@ class Acceptance:
 
         Args:
             project: see the class.
-            annotations: `id`, `task`, `result`, `was_cancelled`, `parent_prediction`, `created_at`,
-                `updated_at`.
+            annotations: `id`, `task`, `result`, `was_cancelled`, `parent_prediction`, `lead_time`,
+                `created_at`, `updated_at`.
             tasks: theirs, in the same order, for annotations that do not name their task.
         """
         for place, annotation in enumerate(annotations):
@@ -150,6 +136,31 @@ class Acceptance:
             task = next(filter(_storable, named), None)
             if task is not None and _storable(annotation.get("id")):
                 self._record(project, task, annotation)
+
+    def record_tasks(self, project: str, tasks: Iterable[Mapping[str, Any]]) -> int:
+        """Annotations as they stand in an export of Label Studio, with the predictions they began with.
+
+        That says for certain which prediction an annotation began with, where events leave it to be found
+        out. What is known already of an annotation is replaced, unless it is newer.
+
+        Args:
+            project: see the class.
+            tasks: with `id`, `annotations` and `predictions`, each of these with `id`, `model_version` and
+                `result`; where predictions are only numbers, as in some exports, they are passed over.
+
+        Returns:
+            How many annotations there were.
+        """
+        found = 0
+        for task in tasks:
+            if not _storable(task.get("id")):
+                continue
+            sent = {one["id"]: one for one in _listed(task.get("predictions")) if _storable(one.get("id"))}
+            for annotation in _listed(task.get("annotations")):
+                if _storable(annotation.get("id")):
+                    self._record(project, task["id"], annotation, sent)
+                    found += 1
+        return found
 
     def forget(self, project: str, annotations: Iterable[int] = (), tasks: Iterable[int] = ()) -> None:
         """Annotations, or tasks with all that belongs to them, were deleted in Label Studio."""
@@ -175,8 +186,8 @@ class Acceptance:
                 "SELECT COUNT(DISTINCT task) FROM answers WHERE project = ? AND clicked = 0", (project,)
             ).fetchone()
             made = self._db.execute(
-                "SELECT COUNT(DISTINCT task), TOTAL(accepted), TOTAL(edited), TOTAL(rejected), TOTAL(drawn) "
-                "FROM annotations WHERE project = ? AND counted",
+                "SELECT COUNT(DISTINCT task), TOTAL(accepted), TOTAL(edited), TOTAL(rejected), TOTAL(drawn), "
+                "TOTAL(redrawn) FROM annotations WHERE project = ? AND counted",
                 (project,),
             ).fetchone()
         return Counts(*(int(number) for number in (*predicted, *made)))
@@ -187,19 +198,41 @@ class Acceptance:
             rows = self._db.execute("SELECT project FROM answers UNION SELECT project FROM annotations")
             return sorted(row[0] for row in rows)
 
-    def _record(self, project: str, task: int, annotation: Mapping[str, Any]) -> None:
+    def _record(
+        self,
+        project: str,
+        task: int,
+        annotation: Mapping[str, Any],
+        predictions: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """`predictions` are those of the task in Label Studio, by their numbers, where they are known."""
         number, updated = annotation["id"], _seconds(annotation.get("updated_at"), time.time())
         made = shapes(_listed(annotation.get("result")))
+        parent = annotation.get("parent_prediction")
+        parent = parent if _storable(parent) else None
+        said = (predictions or {}).get(parent) if parent is not None else None
+        exact = _answered(said) if said is not None else None
+        lead = _duration(annotation.get("lead_time"))
+        created = _seconds(annotation.get("created_at"), updated)
+        counted = not annotation.get("was_cancelled")
 
         def write(db: sqlite3.Connection) -> None:
-            if _obsolete(db, project, task, annotation, updated):
+            if _obsolete(db, project, task, annotation, updated, again=predictions is not None):
                 return
-            outcome = Outcome()
-            if counted := not annotation.get("was_cancelled"):
-                outcome = _outcome(db, project, task, made, annotation.get("parent_prediction") is not None)
-            db.execute(
-                "INSERT OR REPLACE INTO annotations VALUES (?,?,?,?,?,?,?,?,?)",
-                (project, number, task, updated, counted, *astuple(outcome)),
+            version, fates = None, tuple[Fate, ...]()
+            if counted:
+                version, fates = _fates(db, project, task, number, made, parent, exact)
+            if exact is not None:
+                row = (project, task, exact.version, 0, created, pack(list(exact.sent.items())))
+                db.execute("INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?,?)", row)
+            known = exact is not None
+            bulk = parent is not None and lead is None
+            row = (project, number, task, updated, counted, *_totals(fates))
+            db.execute(_ANNOTATION, (*row, version, known, parent, created, lead, bulk))
+            db.execute("DELETE FROM regions WHERE project = ? AND annotation = ?", (project, number))
+            db.executemany(
+                "INSERT INTO regions VALUES (?,?,?,?,?,?,?,?,?,?)",
+                [(project, number, task, *_columns(fate)) for fate in fates],
             )
 
         self._write(write)
@@ -219,26 +252,72 @@ class Acceptance:
             log.error("What became of proposals could not be written down: %s", error)
 
 
-def _outcome(
-    db: sqlite3.Connection, project: str, task: int, made: Mapping[str, Shape], began_with_some: bool
-) -> Outcome:
-    rows = db.execute(
-        "SELECT shapes FROM answers WHERE project = ? AND task = ? AND clicked = 0 ORDER BY at DESC",
-        (project, task),
-    )
-    answers = [dict(unpack(row[0])) for row in rows]
+def _fates(
+    db: sqlite3.Connection,
+    project: str,
+    task: int,
+    annotation: int,
+    made: Mapping[str, Shape],
+    parent: int | None,
+    exact: Answered | None,
+) -> tuple[str | None, tuple[Fate, ...]]:
+    """The version that an annotation began with (see `Submission`), and what became of all."""
     clicked: dict[str, list[Shape]] = {}
     for region, shape in _clicked(db, project, task):
         clicked.setdefault(region, []).append(shape)
-    if not answers and not clicked and began_with_some:
-        return Outcome()  # predictions that nobody here knows: nothing can be said
-    return compare(answers, clicked, made)
+    answers = [] if exact else _answers(db, project, task)
+    if exact is None and not answers and not clicked and parent is not None:
+        return None, ()  # predictions that nobody here knows: nothing can be said
+    begun = exact or _recorded(db, project, annotation, parent, answers)
+    begun = begun or began_with(answers, made, parent is not None)
+    return begun.version if begun else "", compare(begun.sent if begun else {}, clicked, made)
+
+
+def _answers(db: sqlite3.Connection, project: str, task: int) -> list[Answered]:
+    """Newest first."""
+    rows = db.execute(
+        "SELECT version, shapes FROM answers WHERE project = ? AND task = ? AND clicked = 0 ORDER BY at DESC",
+        (project, task),
+    )
+    return [Answered(version, dict(unpack(packed))) for version, packed in rows]
+
+
+def _recorded(
+    db: sqlite3.Connection, project: str, annotation: int, parent: int | None, answers: Sequence[Answered]
+) -> Answered | None:
+    """What an annotation began with when it came first: later versions were not there when it was made."""
+    row = db.execute(
+        "SELECT version FROM annotations WHERE project = ? AND id = ? AND parent IS ?",
+        (project, annotation, parent),
+    ).fetchone()
+    return next((one for one in answers if row and one.version == row[0]), None)
+
+
+def _answered(prediction: Mapping[str, Any]) -> Answered:
+    """A prediction as Label Studio keeps it."""
+    version = prediction.get("model_version")
+    return Answered(str(version or "?")[:_VERSION], shapes(_listed(prediction.get("result"))))
+
+
+def _totals(fates: Iterable[Fate]) -> list[int]:
+    counted = Counter(fate.outcome for fate in fates)
+    return [counted[outcome] for outcome in OUTCOMES]
+
+
+def _columns(fate: Fate) -> tuple[Any, ...]:
+    labels = fate.proposed, fate.submitted
+    return (fate.outcome, fate.kind, fate.iou, *labels, fate.clicked, fate.reshaped)
 
 
 def _obsolete(
-    db: sqlite3.Connection, project: str, task: int, annotation: Mapping[str, Any], updated: float
+    db: sqlite3.Connection,
+    project: str,
+    task: int,
+    annotation: Mapping[str, Any],
+    updated: float,
+    again: bool,
 ) -> bool:
-    """Whether a newer state is known, or the annotation is deleted.
+    """Whether a newer state is known (with `again`, the same one does not count), or it is deleted.
 
     A Label Studio that was set up anew uses its numbers again: what was made after a deletion is not what was
     deleted.
@@ -246,7 +325,7 @@ def _obsolete(
     known = db.execute(
         "SELECT updated FROM annotations WHERE project = ? AND id = ?", (project, annotation["id"])
     ).fetchone()
-    if known is not None and known[0] >= updated:
+    if known is not None and (known[0] > updated or (known[0] == updated and not again)):
         return True
     created = _seconds(annotation.get("created_at"), 0.0)
     gone = db.execute(
@@ -276,6 +355,12 @@ def _listed(value: Any) -> list[Mapping[str, Any]]:
 
 def _ids(value: Any) -> list[int]:
     return [one.get("id", -1) for one in _listed(value)]
+
+
+def _duration(value: Any) -> float | None:
+    """Seconds; None for what is no sensible number of them."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e7
+    return float(value) if number else None
 
 
 def _seconds(text: Any, otherwise: float) -> float:

@@ -20,6 +20,7 @@ from tests.server.live import recorded
 
 NOTHING = Counts(0, 0, 0, 0, 0, 0)
 MOVED = [[2, 1], [20, 1], [20, 20]]
+ELSEWHERE = [[60, 60], [80, 60], [80, 80]]
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ def annotation(
         "result": list(regions),
         "was_cancelled": False,
         "parent_prediction": 3,
+        "lead_time": 12.5,
     }
     return given | {"created_at": "2026-11-23T10:00:24Z", "updated_at": moment} | more
 
@@ -57,7 +59,9 @@ def created(number: int, *regions: dict[str, Any], **more: Any) -> WebhookEvent:
         pytest.param([], Counts(1, 0, 0, 0, 0, 0), id="only answered"),
         pytest.param([created(5, triangle("a"), triangle("b"))], Counts(1, 1, 2, 0, 0, 0), id="accepted"),
         pytest.param(
-            [created(5, triangle("a", points=MOVED), triangle("z"))], Counts(1, 1, 0, 1, 1, 1), id="all else"
+            [created(5, triangle("a", points=MOVED), triangle("z", points=ELSEWHERE))],
+            Counts(1, 1, 0, 1, 1, 1),
+            id="all else",
         ),
         pytest.param(
             [created(5, triangle("a"), triangle("b"), parent_prediction=None)],
@@ -208,7 +212,7 @@ def test_same_version_again_replaces_its_answer(acceptance: Acceptance) -> None:
 def test_only_the_last_versions_are_kept(acceptance: Acceptance) -> None:
     for number in range(6):
         acceptance.record_answer("1", 1, prediction(triangle(f"r{number}"), version=f"v{number}"))
-    acceptance.record_event("1", created(5, triangle("r2")))
+    acceptance.record_event("1", created(5, triangle("r2", points=ELSEWHERE)))
     acceptance.record_event("1", created(6, triangle("r3")))
     assert acceptance.counts("1") == Counts(1, 1, 1, 0, 1, 1)
 
