@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +13,8 @@ from labeler_backend.backbone.cache import FeatureCache, encode_cached
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import target_size
+from labeler_backend.heads.head import Head
+from labeler_backend.heads.types import Answer
 from labeler_backend.media import RGB
 from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSettings, propose
 from labeler_backend.proposals.roles import HeadRoles, cached_roles
@@ -20,6 +22,8 @@ from labeler_backend.proposals.types import Proposal
 from labeler_backend.settings import load_settings
 
 DEFAULT_SIZE = 518
+POOL = 100
+"""So many proposals, however unlikely, are what a head chooses from."""
 
 
 @dataclass
@@ -32,6 +36,7 @@ class Labeler:
         size: long side in pixels of what the model sees.
         settings: of the proposals.
         cache: where features are kept, or None.
+        head: of a project; None = what emerges without labels.
     """
 
     encoder: Encoder
@@ -39,6 +44,7 @@ class Labeler:
     size: int = DEFAULT_SIZE
     settings: ProposalSettings = field(default_factory=ProposalSettings)
     cache: FeatureCache | None = None
+    head: Head | None = None
 
     @classmethod
     def load(
@@ -94,8 +100,25 @@ class Labeler:
         return encode_cached(self.encoder, self.cache, images, self.size)
 
     def propose(self, image: RGB, features: Features) -> list[Proposal]:
-        """Proposals for one image, by falling score."""
-        return propose(image, features, self.roles, self.settings)
+        """Proposals for one image, by falling score; named where there is a head."""
+        return list(self.answer(image, features).proposals)
+
+    def pool(self, image: RGB, features: Features) -> list[Proposal]:
+        """The POOL likeliest emergent proposals, whatever their score: what heads learn and choose from."""
+        return propose(image, features, self.roles, ProposalSettings(max_proposals=POOL, min_score=0.0))
+
+    def answer(self, image: RGB, features: Features) -> Answer:
+        """Proposals within `settings`, and how sure the head is of the image.
+
+        Raises:
+            HeadError: the head is of another model.
+        """
+        if self.head is None:
+            found = propose(image, features, self.roles, self.settings)
+            return Answer(tuple(found), max((p.score for p in found), default=0.0))
+        answer = self.head.answer(image, features, self.pool(image, features))
+        likely = [p for p in answer.proposals if p.score >= self.settings.min_score]
+        return replace(answer, proposals=tuple(likely[: self.settings.max_proposals]))
 
     def masks(self, image: RGB) -> list[Proposal]:
         """`encode` and `propose` for one image."""

@@ -1,0 +1,76 @@
+"""Multinomial logistic regression on tokens: from about five images on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.heads.patches import Patches
+
+_STEPS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """A linear map of tokens to log odds.
+
+    Attributes:
+        weight: (K+1, C) float32.
+        bias: (K+1,) float32.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+
+    def logits(self, features: Features) -> FloatArray:
+        """(K+1, gh, gw) float32."""
+        found = features.tokens @ self.weight.T + self.bias
+        return np.ascontiguousarray(np.moveaxis(found, -1, 0), np.float32)
+
+    def tensors(self) -> dict[str, FloatArray]:
+        """What is saved."""
+        return {"weight": self.weight, "bias": self.bias}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Any]) -> Logistic:
+        """What was saved."""
+        return cls(np.asarray(tensors["weight"], np.float32), np.asarray(tensors["bias"], np.float32))
+
+
+def fit(patches: Patches, penalty: float = 1e-3, balance: float = 0.5) -> Logistic:
+    """Cross entropy with soft targets and an L2 penalty, by L-BFGS; the same bits every time.
+
+    Args:
+        patches: of all images.
+        penalty: on the squared weights of standardised tokens, per unit of mean loss.
+        balance: 0 = patches count alike, 1 = classes count alike.
+    """
+    mean, scale = patches.tokens.mean(axis=0), patches.tokens.std(axis=0) + 1e-6
+    tokens = torch.from_numpy((patches.tokens - mean) / scale)
+    targets = torch.from_numpy(patches.targets)
+    share = (patches.targets * patches.weights[:, None]).sum(axis=0)
+    each = (share / max(float(share.sum()), 1e-9)).clip(1e-6) ** -balance
+    weights = torch.from_numpy(patches.weights * (patches.targets @ each.astype(np.float32)))
+    weights = weights / weights.sum()
+    count, channels = targets.shape[1], tokens.shape[1]
+    parameters = torch.zeros(count, channels + 1, requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [parameters], max_iter=_STEPS, history_size=10, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        logits = tokens @ parameters[:, :-1].T + parameters[:, -1]
+        entropy = -(targets * torch.log_softmax(logits, dim=1)).sum(dim=1)
+        total = (weights * entropy).sum() + penalty * (parameters[:, :-1] ** 2).sum()
+        total.backward()
+        return total
+
+    optimiser.step(loss)
+    found = parameters.detach().numpy()
+    weight = found[:, :-1] / scale
+    return Logistic(weight.astype(np.float32), (found[:, -1] - weight @ mean).astype(np.float32))

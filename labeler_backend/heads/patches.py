@@ -1,0 +1,58 @@
+"""Samples → one table of patches: tokens and soft labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labeler_backend.backbone.features import FloatArray
+from labeler_backend.heads.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """Patches of several images.
+
+    Attributes:
+        tokens: (n, C) float32.
+        targets: (n, K+1) float32, rows sum to 1; background first.
+        weights: (n,) float32, how much each counts.
+    """
+
+    tokens: FloatArray
+    targets: FloatArray
+    weights: FloatArray
+
+
+def classes_of(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """All labels, in alphabetical order."""
+    return tuple(sorted({label for sample in samples for label in sample.labels}))
+
+
+def targets_of(sample: Sample, classes: Sequence[str]) -> FloatArray:
+    """(K+1, gh, gw) float32: the share of each patch that is background and each class; sums to 1.
+
+    Where instances overlap their shares are scaled down; the class of instances not in `classes` counts as
+    background.
+    """
+    grid = sample.unknown.shape
+    shares = np.zeros((len(classes) + 1, *grid), np.float32)
+    for label, coverage in zip(sample.labels, sample.coverage, strict=True):
+        if label in classes:
+            index = 1 + list(classes).index(label)
+            shares[index] = np.maximum(shares[index], coverage / np.float32(255))
+    shares /= np.maximum(shares.sum(axis=0), 1)
+    shares[0] = 1 - shares[1:].sum(axis=0)
+    return shares
+
+
+def table(samples: Sequence[Sample], classes: Sequence[str]) -> Patches:
+    """Every patch of every sample; unknown ones have no weight, bulk-accepted ones less."""
+    tokens = [s.features.tokens.reshape(-1, s.features.tokens.shape[-1]) for s in samples]
+    targets = [targets_of(s, classes).reshape(len(classes) + 1, -1).T for s in samples]
+    weights = [s.trust * (1 - s.unknown.ravel() / np.float32(255)) for s in samples]
+    return Patches(
+        np.concatenate(tokens), np.concatenate(targets), np.concatenate(weights).astype(np.float32)
+    )
