@@ -8,16 +8,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labeler_backend.report.fates import OUTCOMES, Fate
+from labeler_backend.report.fates import OUTCOMES, Fate, Submission
+from labeler_backend.server import acceptance_reading as reading
 from labeler_backend.server.acceptance_file import open_file
-from labeler_backend.server.outcomes import Answered, began_with, compare
+from labeler_backend.server.acceptance_matching import answered, clicked_before, fates_of, listed
+from labeler_backend.server.acceptance_reading import Counts
 from labeler_backend.server.protocol import Prediction, WebhookEvent
-from labeler_backend.server.shapes import Shape, pack, shapes, unpack
+from labeler_backend.server.shapes import pack, shapes
 
 log = logging.getLogger(__name__)
 
@@ -43,21 +44,7 @@ _BELONGS = (
     ("regions", "task", "task"),
     ("answers", "task", "task"),
 )
-_VERSION = 200  # characters
 _CREATED = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """One project's; see `protocol.ProjectStatus`."""
-
-    predicted_tasks: int
-    annotated_tasks: int
-    accepted: int
-    edited: int
-    rejected: int
-    drawn: int
-    redrawn: int = 0
 
 
 class Acceptance:
@@ -97,7 +84,7 @@ class Acceptance:
         key = (project, task, "" if clicked else answer.model_version, int(clicked))
 
         def write(db: sqlite3.Connection) -> None:
-            known = _clicked(db, project, task) if clicked else []
+            known = clicked_before(db, project, task) if clicked else []
             kept = pack([*known, *sent][-_CLICKED_KEPT:] if clicked else sent)
             db.execute("INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?)", (*key, time.time(), kept))
             db.execute(_FORGET_OLD, (project, task, _VERSIONS_KEPT))
@@ -108,7 +95,7 @@ class Acceptance:
         """Whatever /webhook got; what has nothing to do with annotations is ignored."""
         extra = event.model_extra or {}
         if event.action in _CREATED:
-            self.record_annotations(project, _listed(extra.get("annotation")), _listed(extra.get("task")))
+            self.record_annotations(project, listed(extra.get("annotation")), listed(extra.get("task")))
         elif event.action == "ANNOTATIONS_DELETED":
             self.forget(project, annotations=_ids(extra.get("annotations")))
         elif event.action == "TASKS_DELETED":
@@ -155,8 +142,8 @@ class Acceptance:
         for task in tasks:
             if not _storable(task.get("id")):
                 continue
-            sent = {one["id"]: one for one in _listed(task.get("predictions")) if _storable(one.get("id"))}
-            for annotation in _listed(task.get("annotations")):
+            sent = {one["id"]: one for one in listed(task.get("predictions")) if _storable(one.get("id"))}
+            for annotation in listed(task.get("annotations")):
                 if _storable(annotation.get("id")):
                     self._record(project, task["id"], annotation, sent)
                     found += 1
@@ -182,15 +169,17 @@ class Acceptance:
     def counts(self, project: str) -> Counts:
         """So far."""
         with self._lock:
-            predicted = self._db.execute(
-                "SELECT COUNT(DISTINCT task) FROM answers WHERE project = ? AND clicked = 0", (project,)
-            ).fetchone()
-            made = self._db.execute(
-                "SELECT COUNT(DISTINCT task), TOTAL(accepted), TOTAL(edited), TOTAL(rejected), TOTAL(drawn), "
-                "TOTAL(redrawn) FROM annotations WHERE project = ? AND counted",
-                (project,),
-            ).fetchone()
-        return Counts(*(int(number) for number in (*predicted, *made)))
+            return reading.counts(self._db, project)
+
+    def submissions(self, project: str) -> list[Submission]:
+        """Every annotation that counts, with its regions, in the order in which they were made."""
+        with self._lock:
+            return reading.submissions(self._db, project)
+
+    def summaries(self, project: str) -> list[Submission]:
+        """The same with all annotations of a version as one, which is much quicker where there are many."""
+        with self._lock:
+            return reading.summaries(self._db, project)
 
     def projects(self) -> list[str]:
         """Those with an answer or an annotation."""
@@ -207,11 +196,11 @@ class Acceptance:
     ) -> None:
         """`predictions` are those of the task in Label Studio, by their numbers, where they are known."""
         number, updated = annotation["id"], _seconds(annotation.get("updated_at"), time.time())
-        made = shapes(_listed(annotation.get("result")))
+        made = shapes(listed(annotation.get("result")))
         parent = annotation.get("parent_prediction")
         parent = parent if _storable(parent) else None
         said = (predictions or {}).get(parent) if parent is not None else None
-        exact = _answered(said) if said is not None else None
+        exact = answered(said) if said is not None else None
         lead = _duration(annotation.get("lead_time"))
         created = _seconds(annotation.get("created_at"), updated)
         counted = not annotation.get("was_cancelled")
@@ -221,7 +210,7 @@ class Acceptance:
                 return
             version, fates = None, tuple[Fate, ...]()
             if counted:
-                version, fates = _fates(db, project, task, number, made, parent, exact)
+                version, fates = fates_of(db, project, task, number, made, parent, exact)
             if exact is not None:
                 row = (project, task, exact.version, 0, created, pack(list(exact.sent.items())))
                 db.execute("INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?,?)", row)
@@ -250,53 +239,6 @@ class Acceptance:
                     raise
         except sqlite3.Error as error:
             log.error("What became of proposals could not be written down: %s", error)
-
-
-def _fates(
-    db: sqlite3.Connection,
-    project: str,
-    task: int,
-    annotation: int,
-    made: Mapping[str, Shape],
-    parent: int | None,
-    exact: Answered | None,
-) -> tuple[str | None, tuple[Fate, ...]]:
-    """The version that an annotation began with (see `Submission`), and what became of all."""
-    clicked: dict[str, list[Shape]] = {}
-    for region, shape in _clicked(db, project, task):
-        clicked.setdefault(region, []).append(shape)
-    answers = [] if exact else _answers(db, project, task)
-    if exact is None and not answers and not clicked and parent is not None:
-        return None, ()  # predictions that nobody here knows: nothing can be said
-    begun = exact or _recorded(db, project, annotation, parent, answers)
-    begun = begun or began_with(answers, made, parent is not None)
-    return begun.version if begun else "", compare(begun.sent if begun else {}, clicked, made)
-
-
-def _answers(db: sqlite3.Connection, project: str, task: int) -> list[Answered]:
-    """Newest first."""
-    rows = db.execute(
-        "SELECT version, shapes FROM answers WHERE project = ? AND task = ? AND clicked = 0 ORDER BY at DESC",
-        (project, task),
-    )
-    return [Answered(version, dict(unpack(packed))) for version, packed in rows]
-
-
-def _recorded(
-    db: sqlite3.Connection, project: str, annotation: int, parent: int | None, answers: Sequence[Answered]
-) -> Answered | None:
-    """What an annotation began with when it came first: later versions were not there when it was made."""
-    row = db.execute(
-        "SELECT version FROM annotations WHERE project = ? AND id = ? AND parent IS ?",
-        (project, annotation, parent),
-    ).fetchone()
-    return next((one for one in answers if row and one.version == row[0]), None)
-
-
-def _answered(prediction: Mapping[str, Any]) -> Answered:
-    """A prediction as Label Studio keeps it."""
-    version = prediction.get("model_version")
-    return Answered(str(version or "?")[:_VERSION], shapes(_listed(prediction.get("result"))))
 
 
 def _totals(fates: Iterable[Fate]) -> list[int]:
@@ -336,25 +278,12 @@ def _obsolete(
     return gone is not None and created <= gone
 
 
-def _clicked(db: sqlite3.Connection, project: str, task: int) -> list[tuple[str, Shape]]:
-    row = db.execute(
-        "SELECT shapes FROM answers WHERE project = ? AND task = ? AND clicked = 1", (project, task)
-    ).fetchone()
-    return unpack(row[0]) if row else []
-
-
 def _storable(number: Any) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
 
 
-def _listed(value: Any) -> list[Mapping[str, Any]]:
-    """An event's one thing or its list of things; what is no object is left out."""
-    many = value if isinstance(value, list) else [value]
-    return [one for one in many if isinstance(one, Mapping)]
-
-
 def _ids(value: Any) -> list[int]:
-    return [one.get("id", -1) for one in _listed(value)]
+    return [one.get("id", -1) for one in listed(value)]
 
 
 def _duration(value: Any) -> float | None:

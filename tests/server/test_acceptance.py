@@ -301,7 +301,7 @@ def test_failure_within_leaves_nothing_behind(
         raise ValueError("broken")
 
     with monkeypatch.context() as patched:
-        patched.setattr("labeler_backend.server.acceptance.compare", broken)
+        patched.setattr("labeler_backend.server.acceptance_matching.compare", broken)
         with pytest.raises(ValueError, match="broken"):
             acceptance.record_event("1", created(5, triangle("a"), parent_prediction=None))
     acceptance.record_event("1", created(5, triangle("a"), parent_prediction=None))
