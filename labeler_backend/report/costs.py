@@ -69,3 +69,16 @@ class CostModel:
     def _change(self, fate: Fate) -> float:
         correct = self.correct_box if fate.kind in BOXES else self.correct_mask
         return (self.relabel if fate.relabelled else 0.0) + (correct if fate.reshaped else 0.0)
+
+
+TABLE: tuple[tuple[str, str, str], ...] = (
+    ("draw an outline or a mask by hand", "draw_mask", "Lin et al. 2014: 22 hours for 1,000 segmentations"),
+    ("draw a box or an ellipse by hand", "draw_box", "Papadopoulos et al. 2017, the quickest way published"),
+    ("check a proposal", "check", "Papadopoulos et al. 2016: 1.6 to 2.4 s for a box"),
+    ("correct an outline or a mask", "correct_mask", "Benenson et al. 2019: a third of drawing it"),
+    ("correct a box", "correct_box", "an assumption: half of drawing it"),
+    ("give another label", "relabel", "an assumption"),
+    ("delete a proposal", "delete", "an assumption"),
+    ("click, and wait for the mask", "click", "an assumption"),
+)
+"""What each figure is for, the field that holds it, and where its default comes from."""
