@@ -9,7 +9,19 @@ from typer.core import TyperGroup
 
 from labeler_backend import __version__
 from labeler_backend.batch.errors import Interrupted
-from labeler_backend.cli import config, connect, doctor, export, inspect, masks, models, prelabel, serve, up
+from labeler_backend.cli import (
+    config,
+    connect,
+    doctor,
+    export,
+    inspect,
+    masks,
+    models,
+    prelabel,
+    report,
+    serve,
+    up,
+)
 from labeler_backend.errors import LabelerError
 
 
@@ -41,6 +53,7 @@ app.command(epilog=export.EPILOG)(export.export)
 app.command(epilog=config.EPILOG)(config.config)
 app.command(epilog=prelabel.EPILOG)(prelabel.prelabel)
 app.command(epilog=up.EPILOG)(up.up)
+app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.command(epilog=connect.EPILOG)(connect.connect)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +25,8 @@ from labeler_backend.report.learning import (
     over_time,
     tally,
 )
-from labeler_backend.report.rendering import environment
+from labeler_backend.report.rendering import environment, hours
+from labeler_backend.report.versions import head_number, short
 
 WORDS: Mapping[Outcome, str] = {
     "accepted": "accepted as they were",
@@ -36,7 +36,6 @@ WORDS: Mapping[Outcome, str] = {
     "drawn": "drawn by hand",
 }
 _HELD_OUT = {"pq": "panoptic quality", "ap50": "AP50", "foreground": "foreground IoU", "miou": "class mIoU"}
-_HEAD = re.compile(r"-h(\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +113,26 @@ def write_page(path: Path, found: Learning) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    html = environment().get_template("learning.html.j2").render(
-        it=found,
-        latest=latest(found.versions),
-        versions_plot=versions_plot(found.versions),
-        time_plot=_time_plot(found.steps),
-        saved_plot=_saved_plot(found.steps),
-        heads_plot=_heads_plot(found.heads),
-        held_out=_HELD_OUT,
-        costs_table=TABLE,
-        defaults=CostModel(),
-        short=short,
-        words=WORDS,
-        hours=hours,
-        percent=percent,
-        day=day,
-        product=__version__,
+    html = (
+        environment()
+        .get_template("learning.html.j2")
+        .render(
+            it=found,
+            latest=latest(found.versions),
+            versions_plot=versions_plot(found.versions),
+            time_plot=_time_plot(found.steps),
+            saved_plot=_saved_plot(found.steps),
+            heads_plot=_heads_plot(found.heads),
+            held_out=_HELD_OUT,
+            costs_table=TABLE,
+            defaults=CostModel(),
+            short=short,
+            words=WORDS,
+            hours=hours,
+            percent=percent,
+            day=day,
+            product=__version__,
+        )
     )
     write_bytes(path, html.encode("utf-8", "replace"))
 
@@ -177,21 +180,7 @@ def tally_json(one: Tally) -> dict[str, Any]:
 
 def latest(versions: Mapping[str | None, Tally]) -> tuple[str, Tally] | None:
     """The newest version that somebody began with."""
-    return next(((v, one) for v, one in reversed(versions.items()) if v and one.annotations), None)
-
-
-def head_number(version: str | None) -> int | None:
-    """Of the head behind a model version (`dinov2-small-518-v1-h3` → 3)."""
-    found = _HEAD.search(version or "")
-    return int(found.group(1)) if found else None
-
-
-def short(version: str | None) -> str:
-    """How a version is called where there is little room."""
-    number = head_number(version)
-    if number is not None:
-        return f"head {number}"
-    return version or ("no prediction" if version == "" else "not recorded")
+    return next(((v, one) for v, one in reversed(list(versions.items())) if v and one.annotations), None)
 
 
 def versions_plot(versions: Mapping[str | None, Tally]) -> Markup | None:
@@ -204,15 +193,9 @@ def versions_plot(versions: Mapping[str | None, Tally]) -> Markup | None:
         for version, one in shown
     ]
     iou = plots.Series("mean IoU", "iou", [one.mean_iou for _, one in shown])
-    return plots.stacked(columns, iou, "What became of the proposals of each model version, and their mean IoU")
-
-
-def hours(seconds: float) -> str:
-    """`−40 s`, `12 min`, `3.4 h`."""
-    sign, size = "−" if seconds < 0 else "", abs(seconds)
-    if size < 90:
-        return f"{sign}{size:.0f} s"
-    return f"{sign}{size / 60:.0f} min" if size < 5400 else f"{sign}{size / 3600:.1f} h"
+    return plots.stacked(
+        columns, iou, "What became of the proposals of each model version, and their mean IoU"
+    )
 
 
 def percent(share: float | None) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 960, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 34, 34
 _WIDEST_BAR = 90
 _LABELS = 12  # the most along the x axis
 _CHARACTER = 7.0  # pixels of one, about
@@ -138,29 +138,32 @@ def _grid(axis: _Axis, ticks: Iterable[tuple[float, str]]) -> list[Markup]:
 
 
 def _below(labels: Sequence[str], axis: _Axis) -> list[Markup]:
-    """Labels under the x axis: all, or every n-th, each no wider than its room."""
+    """Labels under the x axis: all, or every n-th, each no wider than its room; none twice in a row."""
     every = max(1, math.ceil(len(labels) / _LABELS))
+    shown = [n for n in range(0, len(labels), every) if n == 0 or labels[n] != labels[n - every]]
     room = max(4, int(axis.step * every / _CHARACTER))
     return [
         Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}<title>{}</title></text>').format(
             axis.x(place), HEIGHT - _BOTTOM + 20, _short(labels[place], room), labels[place]
         )
-        for place in range(0, len(labels), every)
+        for place in shown
     ]
 
 
 def _marks(marks: Iterable[tuple[int, str]], axis: _Axis) -> list[Markup]:
-    """Upright lines; a word that would run into the one before goes a line lower."""
+    """Upright lines; a word that would run into the one before goes a line higher."""
     found, taken, row = [], -math.inf, 0
     for place, text in marks:
         x = axis.x(place - 0.5)
-        row = (row + 1) % 3 if x < taken else 0
+        row = 1 - row if x < taken else 0
         taken = x + 10 + len(text) * _CHARACTER
         found.append(
             Markup('<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{}"/>').format(
-                _TOP, HEIGHT - _BOTTOM, x=x
+                _TOP - 20, HEIGHT - _BOTTOM, x=x
             )
-            + Markup('<text class="tick" x="{:.1f}" y="{}">{}</text>').format(x + 5, _TOP + 10 + 14 * row, text)
+            + Markup('<text class="tick" x="{:.1f}" y="{}">{}</text>').format(
+                x + 5, _TOP - 8 - 15 * row, text
+            )
         )
     return found
 

@@ -51,7 +51,7 @@ def make_service(settings: ServerSettings) -> Service:
         secret.get_secret_value() if secret else None,
     )
     version = model_version(settings.model, settings.size)
-    journal = Journal(Acceptance(settings.data_dir / acceptance_file.FILE), connections)
+    journal = Journal(Acceptance(settings.data_dir / acceptance_file.FILE), connections, settings.costs)
     proposing = Proposing(load, proposals, max_pixels=settings.max_pixels, capacity=CAPACITY)
     return Service(
         model=settings.model,
