@@ -33,7 +33,6 @@ CREATE TABLE IF NOT EXISTS forgotten (
 );
 """
 # version: NULL = not recorded, '' = began with no prediction; exact: Label Studio itself said the version.
-# The defaults let a process of version 0.1 that still runs go on writing.
 _REGIONS = """
 ALTER TABLE annotations ADD COLUMN redrawn INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE annotations ADD COLUMN version TEXT;
