@@ -11,7 +11,7 @@ from typing import Any
 
 from labeler_backend.cli.progress import counter
 from labeler_backend.errors import InputError, LabelerError
-from labeler_backend.projects import aliases, names, project_folder, resolve, studio_project
+from labeler_backend.projects import aliases, names, project_folder, resolve, set_alias, studio_project
 from labeler_backend.report.learning_page import HeadRow, Learning, learning
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.acceptance_file import FILE
@@ -58,7 +58,9 @@ def find(request: Request, stack: ExitStack, quiet: bool) -> Learning:
             if tasks is not None:
                 uid = uid or (known[0] if len(known) == 1 else name)
                 acceptance.record_tasks(uid, tasks)
-                known = list(dict.fromkeys([*known, uid]))
+                if uid not in known:
+                    known.append(uid)
+                    _remember(settings.data_dir, uid, name)
             for one in known:
                 submissions += acceptance.submissions(one)
     heads = _heads(project_folder(settings.data_dir, name) / "heads")
@@ -102,7 +104,16 @@ def _uids(acceptance: Acceptance, settings: ServerSettings, name: str) -> list[s
     """What the backend keeps its annotations under: more than one where a Label Studio was set up anew."""
     connections = Connections(settings.data_dir / "connections.json", None, None)
     own = str(settings.label_studio_url or "")
-    return [uid for uid in acceptance.projects() if name in (uid, *_named(uid, connections, own))]
+    also = aliases(settings.data_dir)
+    return [
+        uid for uid in acceptance.projects() if name in (uid, also.get(uid), *_named(uid, connections, own))
+    ]
+
+
+def _remember(data_dir: Path, uid: str, name: str) -> None:
+    """That they are one project, which nobody knows where no backend is connected to it."""
+    if uid != name and resolve(data_dir, uid) != name:
+        set_alias(data_dir, uid, name)
 
 
 def _named(uid: str, connections: Connections, own: str) -> list[str]:

@@ -102,12 +102,24 @@ def test_an_export_alone(call: Call, tmp_path: Path) -> None:
 
 
 def test_a_live_project(call: Call) -> None:
+    """Its predictions were pushed; the newer one came after the annotation."""
     with running() as studio:
-        number = studio.add_project()
-        number = number if isinstance(number, int) else 1
-        result = call("--url", studio.url, "--token", TOKEN, "--ls-project", str(number), "--json")
-    assert result.exit_code == 2  # nothing is in it
-    assert "Nothing is known of a project" in result.stderr
+        number = studio.add_project(created_at="2026-11-23T10:02:22.841344Z")
+        (task,) = studio.add_tasks(number, {"image": "a.jpg"})
+        for row, version in ((3, "v1"), (4, "v2")):
+            studio.predictions.append(
+                {"id": row, "task": task, "model_version": version, "result": [triangle("a")]}
+            )
+        made = created(9, triangle("a"), task=task).model_dump()["annotation"]
+        studio.tasks[task]["annotations"] = [made]
+        arguments = ("--url", studio.url, "--token", TOKEN, "--ls-project", str(number))
+        result = call(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [(one["version"], one["accepted"]) for one in found["versions"]] == [("v1", 1)]
+    assert found["project"] == studio_project(studio.url, number)
+    again = call("--project", found["project"], "--json")
+    assert again.exit_code == 0, "what Label Studio said is not found again by the project's name"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +130,7 @@ def test_a_live_project(call: Call) -> None:
         pytest.param(["--project", "../x"], "cannot be the name of a project", id="a way out"),
         pytest.param(["x.json", "--project", "a"], "x.json is no file", id="no file"),
         pytest.param(["x.json", "--ls-project", "1"], "Give either a file or --ls-project", id="both"),
-        pytest.param(["--ls-project", "1"], "No address of Label Studio", id="no address"),
+        pytest.param(["--ls-project", "1"], "Where Label Studio is was not said", id="no address"),
     ],
 )
 def test_bad_input_is_one_line(call: Call, arguments: list[Any], sentence: str) -> None:
