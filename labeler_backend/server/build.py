@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labeler_backend.backbone.cache import FeatureCache
 from labeler_backend.labeler import Labeler
-from labeler_backend.server import acceptance
+from labeler_backend.server import acceptance_file
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.answering import Answering
 from labeler_backend.server.connections import Connections
@@ -51,7 +51,7 @@ def make_service(settings: ServerSettings) -> Service:
         secret.get_secret_value() if secret else None,
     )
     version = model_version(settings.model, settings.size)
-    journal = Journal(Acceptance(settings.data_dir / acceptance.FILE), connections)
+    journal = Journal(Acceptance(settings.data_dir / acceptance_file.FILE), connections, settings.costs)
     proposing = Proposing(load, proposals, max_pixels=settings.max_pixels, capacity=CAPACITY)
     return Service(
         model=settings.model,

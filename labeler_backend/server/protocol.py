@@ -168,6 +168,25 @@ class CacheStatus(BaseModel):
     misses: int
 
 
+class VersionStatus(BaseModel):
+    """What became of one model version's proposals; shares and seconds leave bulk-accepted ones out."""
+
+    version: str | None = Field(
+        description="Empty: began with no prediction; null: not recorded, or not known here."
+    )
+    head: int | None = Field(description="Number of the head behind it; null before the first one.")
+    annotations: int = Field(description="That began with its predictions, and that somebody looked at.")
+    bulk: int = Field(description="Predictions that became annotations without anybody opening them.")
+    accepted: int
+    edited: int
+    redrawn: int
+    rejected: int
+    drawn: int
+    relabelled: int = Field(description="Proposals whose label was changed, whatever their shape.")
+    mean_iou: float | None = Field(description="Of proposals with the regions that came of them.")
+    seconds_saved: float = Field(description="An estimate; see the documentation's page on learning.")
+
+
 class ProjectStatus(BaseModel):
     """One project, and what became of the proposals sent to it."""
 
@@ -179,8 +198,11 @@ class ProjectStatus(BaseModel):
     annotated_tasks: int
     accepted: int = Field(description="Proposals submitted as they were.")
     edited: int = Field(description="Proposals whose shape or label was changed.")
+    redrawn: int = Field(0, description="Proposals that another shape replaced.")
     rejected: int = Field(description="Proposals deleted.")
     drawn: int = Field(description="Regions that no proposal had.")
+    versions: list[VersionStatus] = Field([], description="In the order of their first use.")
+    seconds_saved: float = Field(0.0, description="An estimate, of all versions together.")
 
 
 class StatusReport(BaseModel):

@@ -18,6 +18,7 @@ from labeler_backend.server.protocol import (
     QueueStatus,
     SetupRequest,
     StatusReport,
+    VersionStatus,
     WebhookEvent,
 )
 from labeler_backend.server.types import Answer, HungUp
@@ -174,6 +175,8 @@ def busy() -> StatusReport:
         edited=288,
         rejected=411,
         drawn=97,
+        versions=[_version(number) for number in range(3)],
+        seconds_saved=41_000,
     )
     quiet = project.model_copy(
         update={
@@ -185,6 +188,7 @@ def busy() -> StatusReport:
             "predicted_tasks": 1,
         }
         | {"accepted": 0, "edited": 0, "rejected": 0, "drawn": 0}
+        | {"versions": [], "seconds_saved": 0.0}
     )
     caches = [
         CacheStatus(name="features", bytes=3_412_000_000, max_bytes=10_000_000_000, hits=4120, misses=12873),
@@ -199,6 +203,24 @@ def busy() -> StatusReport:
             "projects": [project, quiet],
             "failures": failures,
         }
+    )
+
+
+def _version(head: int) -> VersionStatus:
+    """The better, the later; 0 = before the first head."""
+    return VersionStatus(
+        version=f"{VERSION}-h{head}" if head else VERSION,
+        head=head or None,
+        annotations=70,
+        bulk=3,
+        accepted=50 + 20 * head,
+        edited=30,
+        redrawn=10,
+        rejected=10,
+        drawn=20,
+        relabelled=5,
+        mean_iou=0.7 + 0.1 * head,
+        seconds_saved=4000.0,
     )
 
 
