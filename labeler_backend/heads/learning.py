@@ -4,3 +4,83 @@ from __future__ import annotations
 
 SAMPLES, HEADS = "samples", "heads"
 """Folders of a project."""
+_READING = 0.5  # of the progress: encoding takes its time the first time, and next to none later
+
+
+def learn(
+    records: Iterable[Record | VideoRecord],
+    open_image: Callable[[Record], RGB],
+    labeler: Encodes,
+    project_folder: Path,
+    progress: Progress,
+    tell: Tell,
+) -> Version:
+    """A new version from all that people accepted; it serves where it is better than what served.
+
+    Killed at whatever point, nothing is lost: what was taken in stays, and the head that served goes on.
+
+    Args:
+        records: of the whole project: images that it no longer holds are forgotten.
+        open_image: the picture of a record, upright; asked only for what is not stored yet.
+        labeler: encodes them.
+        project_folder: where everything of the project stands.
+        progress: told how far it is.
+        tell: of what could not be taken as it is.
+
+    Raises:
+        HeadError: nothing can be learned, another training of this project runs, or the disk is full.
+        LabelerError: what reading the records raises.
+    """
+    with _alone(project_folder):
+        versions = Versions(project_folder / HEADS)
+        serving = versions.serving()  # before the work, since nothing can be published where this raises
+        store = SampleStore(project_folder / SAMPLES, labeler.model_key)
+        ingest(records, open_image, labeler, store, _part(progress, 0.0, _READING), tell)
+        current, learned = _served(versions, serving, labeler.model_key, tell)
+        trained = train(store, current, learned, _part(progress, _READING, 1.0))
+        test = partial(check_head, trained=trained.head, sample=next(iter(store)))
+        return versions.publish(trained, test, instead_of=serving)
+
+
+@contextmanager
+def _alone(project_folder: Path) -> Iterator[None]:
+    """One training per project, whoever asked for it."""
+    try:
+        project_folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(project_folder / ".learning.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise HeadError(
+            f"Another training of {project_folder.name} is running: wait until it is done."
+        ) from error
+    except OSError as error:
+        raise HeadError(
+            f"{project_folder} cannot be written ({error.strerror or error}): make room there, or change its "
+            f"permissions; the head that served goes on serving."
+        ) from error
+
+
+def _served(
+    versions: Versions, serving: int | None, model_key: str, tell: Tell
+) -> tuple[Head | None, frozenset[tuple[str, str]]]:
+    """What the new head is compared with, and what that one has seen.
+
+    One that cannot be compared is no reason to stop: a new head is the mend.
+    """
+    if serving is None:
+        return None, frozenset()
+    try:
+        head, learned = versions.load(serving), versions.learned(serving)
+    except HeadError as error:
+        tell(Problem(str(error), "left out"))
+        return None, frozenset()
+    if head.model_key == model_key:
+        return head, learned
+    reason = f"Version {serving}, which serves, is of {head.model_key}, and this training of {model_key}"
+    tell(Problem(f"{reason}: the two were not compared.", "left out"))
+    return None, frozenset()
+
+
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    """Of the whole, from `start` to `end`."""
+    return lambda share, what: progress(start + (end - start) * share, what)
