@@ -9,7 +9,20 @@ from typer.core import TyperGroup
 
 from labeler_backend import __version__
 from labeler_backend.batch.errors import Interrupted
-from labeler_backend.cli import config, connect, doctor, export, inspect, masks, models, prelabel, serve, up
+from labeler_backend.cli import (
+    config,
+    connect,
+    doctor,
+    export,
+    heads,
+    inspect,
+    masks,
+    models,
+    prelabel,
+    serve,
+    train,
+    up,
+)
 from labeler_backend.errors import LabelerError
 
 
@@ -37,6 +50,8 @@ app = typer.Typer(
 )
 app.command(epilog=masks.EPILOG)(masks.masks)
 app.command(epilog=inspect.EPILOG)(inspect.inspect)
+app.command(epilog=train.EPILOG)(train.train)
+app.add_typer(heads.heads, name="heads")
 app.command(epilog=export.EPILOG)(export.export)
 app.command(epilog=config.EPILOG)(config.config)
 app.command(epilog=prelabel.EPILOG)(prelabel.prelabel)

@@ -1,4 +1,4 @@
-"""One turn of the loop: take in what people accepted, train, publish. The command and the server's job call it."""
+"""One turn of the loop: take in what people accepted, train, publish. The command and the server call it."""
 
 from __future__ import annotations
 
