@@ -250,8 +250,12 @@ class ProjectStatus(BaseModel):
     edited: int = Field(description="Proposals whose shape or label was changed.")
     rejected: int = Field(description="Proposals deleted.")
     drawn: int = Field(description="Regions that no proposal had.")
-    head: HeadStatus | None = Field(default=None, description="What was learned and serves; null before that.")
-    head_problem: str | None = Field(default=None, description="Why another head serves than should, one sentence.")
+    head: HeadStatus | None = Field(
+        default=None, description="What was learned and serves; null before that."
+    )
+    head_problem: str | None = Field(
+        default=None, description="Why another head serves than should, one sentence."
+    )
     training: TrainingStatus | None = None
 
 
