@@ -105,7 +105,16 @@ def train(
         progress = stack.enter_context(shares("train", as_json))
         records = _fitted(found, problems.tell) if images is not None else found.items
         try:
-            version = learn(records, _opener(found, max_pixels), labeler, folder, progress, problems.tell)
+            version = learn(
+                records,
+                _opener(found, max_pixels),
+                labeler,
+                folder,
+                progress,
+                problems.tell,
+                source=_source(where),
+                total=found.total,
+            )
         except KeyboardInterrupt as error:
             raise Interrupted("Stopped; what was taken in is kept: run it again to go on.") from error
     if as_json:
@@ -121,6 +130,11 @@ def _folder(project: str, where: Where) -> Path:
     if where.ls_project is None or where.source is not None:
         return loading.project_folder(project)
     return loading.studio_project_folder(project, base_url(where.url), where.ls_project)
+
+
+def _source(where: Where) -> str:
+    """What tells records of one file from those of another and of the live project, which needs no name."""
+    return str(where.source.resolve()) if where.source is not None else ""
 
 
 class _Problems:

@@ -296,7 +296,10 @@ class Versions:
             return _State(number, last)
         except FileNotFoundError:
             return _State()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            why = error.strerror or error
+            raise HeadError(f"{path} cannot be read ({why}): check the disk and its permissions.") from error
+        except (ValueError, KeyError, TypeError) as error:
             if lenient:
                 return _State()
             raise HeadError(
