@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections import OrderedDict
@@ -156,8 +155,7 @@ class Live:
                 f"Head {number} was trained on features of another model ({version.model_key}) than the one "
                 f"that runs ({model}): press Start Training, or start the server with that model."
             )
-        name = f"{versions.folder} {number} {version.created_at}"
-        return Serving(with_head(self.base, number), number, head, hashlib.sha256(name.encode()).hexdigest())
+        return Serving(with_head(self.base, number), number, head, f"{number} {version.sha256}")
 
 
 def _signature(folder: Path | None) -> _Signature:

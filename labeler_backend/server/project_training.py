@@ -82,6 +82,7 @@ def _learned(
                 project_folder(settings.data_dir, name),
                 learning,
                 told,
+                total=found.tasks,
             )
     finally:
         told.rest()

@@ -113,9 +113,8 @@ class Proposing:
         return await self.pool.run(key, urgency, lambda: self._see(media, settings, serving))
 
     def _see(self, media: Media, settings: ProposalSettings, serving: Serving) -> Seen:
-        labeler = replace(self.labeler(), settings=settings, head=serving.head)
-        name = f"{media.sha256} {labeler.fingerprint} {serving.key}"
-        key = hashlib.sha256(name.encode()).hexdigest()
+        labeler = replace(self.labeler(), settings=settings, head=serving.head, head_name=serving.key)
+        key = hashlib.sha256(f"{media.sha256} {labeler.fingerprint}".encode()).hexdigest()
         known = self.store.read(key)
         if known is not None and (seen := _from_json(known)) is not None:
             return seen

@@ -5,6 +5,7 @@ Extra fields are let through: Label Studio sends far more than is used here, and
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -173,20 +174,21 @@ class CacheStatus(BaseModel):
 
 
 class Measured(BaseModel):
-    """How good a head's answers are on images that it was not learned from; see heads.types.Metrics."""
+    """How good answers are on images that were not learned from, as heads.types.Metrics; null = not known."""
 
     images: int = Field(description="On how many.")
-    pq: float = Field(description="Panoptic quality with labels, mean over the images.")
-    ap50: float = Field(description="Mask average precision at IoU 0.5, mean over classes.")
-    foreground: float = Field(description="IoU of all that was proposed with all that is there.")
-    miou: float = Field(description="IoU of the class map, mean over classes.")
+    pq: float | None = Field(description="Panoptic quality with labels, mean over the images.")
+    ap50: float | None = Field(description="Mask average precision at IoU 0.5, mean over classes.")
+    foreground: float | None = Field(description="IoU of all that was proposed with all that is there.")
+    miou: float | None = Field(description="IoU of the class map, mean over classes.")
 
     @classmethod
     def of(cls, metrics: Metrics | None) -> Measured | None:
         """None where nothing was measured."""
         if metrics is None:
             return None
-        return cls(**{name: getattr(metrics, name) for name in cls.model_fields})
+        found = {name: getattr(metrics, name) for name in cls.model_fields}
+        return cls(**{name: None if math.isnan(value) else value for name, value in found.items()})
 
 
 class HeadStatus(BaseModel):

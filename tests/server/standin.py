@@ -68,10 +68,11 @@ class StandIn:
     )
 
     head: Any = None
+    head_name: str = ""
 
     @property
     def fingerprint(self) -> str:
-        return f"standin {self.settings.fingerprint()}"
+        return f"standin {self.settings.fingerprint()} {self.head_name}"
 
     def encode(self, images: Sequence[RGB]) -> list[tuple[int, int]]:
         self.control.begun.release()
