@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -116,6 +117,10 @@ class ServerSettings(Settings):
         media_cache_gb: the most the fetched pictures may take on disk, in GB (10⁹ bytes).
         max_pixels: pictures with more are refused before they are decoded.
         body_max_mb: the most a request of /predict or /webhook may have, in MB.
+        train_every: heads are trained after every so many submitted annotations of a project; 0 = only when
+            Start Training is pressed.
+        redis_url: where the queue of trainings is, for several servers that share `data_dir`; without it is
+            in a file.
         label_studio_url: `LABEL_STUDIO_URL`; where Label Studio is reached from here, if not under the
             address that it sends itself.
         label_studio_api_key: `LABEL_STUDIO_API_KEY`; a token of it, if not the one that it sends itself.
@@ -137,10 +142,27 @@ class ServerSettings(Settings):
     media_cache_gb: float = Field(default=5.0, ge=0)
     max_pixels: int = Field(default=100_000_000, gt=0)
     body_max_mb: float = Field(default=256.0, gt=0)
+    train_every: int = Field(default=10, ge=0)
+    redis_url: SecretStr | None = None
     label_studio_url: BaseUrl | None = Field(default=None, validation_alias=AliasChoices("LABEL_STUDIO_URL"))
     label_studio_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("LABEL_STUDIO_API_KEY")
     )
+
+    def handed_over(self) -> bytes:
+        """One line for a process that is to have the same settings. It holds secrets: only for a pipe."""
+        values = self.model_dump(mode="json")
+        secrets = {
+            name: value.get_secret_value()
+            for name in type(self).model_fields
+            if isinstance(value := getattr(self, name), SecretStr)
+        }
+        return json.dumps({**values, **secrets}).encode()
+
+    @classmethod
+    def taken_over(cls, line: bytes) -> ServerSettings:
+        """What `handed_over` gave."""
+        return cls(**json.loads(line))
 
     @model_validator(mode="after")
     def _login_is_whole(self) -> ServerSettings:
