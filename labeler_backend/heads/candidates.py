@@ -1,9 +1,9 @@
 """From the pixel head's maps and the emergent proposals to regions of which some are objects.
 
-Where objects touch, no single threshold parts them all. So every plausible reading is offered: connected parts
-at several thresholds, and their watersheds at several smoothings of the distance to the outline; `quality.py`
-says which reading is right, as component trees are used for cells (Arteta et al. 2012, "Learning to Detect Cells
-Using Non-overlapping Extremal Regions").
+Where objects touch, no single threshold parts them all. So every plausible reading is offered: connected
+parts at several thresholds, and their watersheds at several smoothings of the distance to the outline;
+`quality.py` says which reading is right, as component trees are used for cells (Arteta et al. 2012, "Learning
+to Detect Cells Using Non-overlapping Extremal Regions").
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The pixel head: sharp class maps, and how deep inside an object each pixel lies.
 
 A patch is 14 pixels wide; many objects are smaller, and touching ones share patches. This head sees the
-picture's own pixels, and takes from the backbone what kind of thing they belong to. It learns from a handful of
-pictures within a minute, because tokens carry the meaning and only the outlines are left to learn.
+picture's own pixels, and takes from the backbone what kind of thing they belong to. It learns from a handful
+of pictures within a minute, because tokens carry the meaning and only the outlines are left to learn.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def working_picture(image: RGB, features: Features, zoom: float) -> RGB:
 
 
 def choose_zoom(samples: Sequence[Sample]) -> float:
-    """2 where a fifth of the labelled objects is narrower than FINE, and pictures are stored that fine; else 1."""
+    """2 where a fifth of the objects is narrower than FINE and pictures are stored that fine, else 1."""
     finer = any(max(s.picture.shape[:2]) > 1.2 * max(s.features.input_size) for s in samples)
     widths = [
         np.sqrt(rle.area(mask)) * max(s.features.input_size) / max(s.features.image_size)

@@ -1,9 +1,9 @@
 """Which regions are objects: the chance that a region covers one of its class with IoU 0.5 or more.
 
 A small network on the numbers of `evidence.py`, learned from regions of labelled images whose maps came from
-models that had not seen them: on maps of its own images a head would look better than it is. Whether it is used
-at all is decided by cross-validation over images; with too few of them the emergent score and the class map rank
-the regions.
+models that had not seen them: on maps of its own images a head would look better than it is. Whether it is
+used at all is decided by cross-validation over images; with too few of them the emergent score and the class
+map rank the regions.
 """
 
 from __future__ import annotations
