@@ -37,6 +37,7 @@ class Labeler:
         settings: of the proposals.
         cache: where features are kept, or None.
         head: of a project; None = what emerges without labels.
+        head_name: which one that is, for `fingerprint`.
     """
 
     encoder: Encoder
@@ -45,6 +46,7 @@ class Labeler:
     settings: ProposalSettings = field(default_factory=ProposalSettings)
     cache: FeatureCache | None = None
     head: Head | None = None
+    head_name: str = ""
 
     @classmethod
     def load(
@@ -88,7 +90,8 @@ class Labeler:
     @property
     def fingerprint(self) -> str:
         """Everything that determines the answer."""
-        return f"{self.encoder.model_key} size={self.size} {self.settings.fingerprint()}"
+        head = f" head={self.head_name}" if self.head else ""
+        return f"{self.encoder.model_key} size={self.size} {self.settings.fingerprint()}{head}"
 
     def grid(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """(H, W) in pixels → (gh, gw) in patches."""

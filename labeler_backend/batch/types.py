@@ -79,6 +79,7 @@ class Options:
     """How a batch runs.
 
     Attributes:
+        categories: of annotations.json, in their order, whether or not any is found.
         polygons: polygons instead of RLE in annotations.json.
         max_points: the most points one polygon may have.
         overlays: write overlays/.
@@ -88,6 +89,7 @@ class Options:
         bytes_in_flight: decoded pixels held at a time, over the whole pipeline.
     """
 
+    categories: tuple[str, ...] = ()
     polygons: bool = False
     max_points: int = 60
     overlays: bool = True

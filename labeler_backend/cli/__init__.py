@@ -14,12 +14,14 @@ from labeler_backend.cli import (
     connect,
     doctor,
     export,
+    heads,
     inspect,
     masks,
     models,
     prelabel,
     report,
     serve,
+    train,
     up,
 )
 from labeler_backend.errors import LabelerError
@@ -49,6 +51,8 @@ app = typer.Typer(
 )
 app.command(epilog=masks.EPILOG)(masks.masks)
 app.command(epilog=inspect.EPILOG)(inspect.inspect)
+app.command(epilog=train.EPILOG)(train.train)
+app.add_typer(heads.heads, name="heads")
 app.command(epilog=export.EPILOG)(export.export)
 app.command(epilog=config.EPILOG)(config.config)
 app.command(epilog=prelabel.EPILOG)(prelabel.prelabel)

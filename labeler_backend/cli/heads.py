@@ -98,9 +98,7 @@ def heads_delete(project: Name, number: Number, as_json: AsJson = False) -> None
     versions = _versions(project)
     versions.delete(number)
     if as_json:
-        typer.echo(
-            json.dumps({"project": project, "deleted": number, "serving": versions.serving()})
-        )
+        typer.echo(json.dumps({"project": project, "deleted": number, "serving": versions.serving()}))
     else:
         typer.echo(f"Version {number} of {project} is deleted.")
 

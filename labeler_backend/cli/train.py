@@ -13,7 +13,6 @@ import typer
 from labeler_backend.batch.errors import Interrupted
 from labeler_backend.cli import loading
 from labeler_backend.cli.options import (
-    RUN,
     AsJson,
     DeviceOption,
     DTypeOption,
@@ -28,7 +27,7 @@ from labeler_backend.cli.progress import shares
 from labeler_backend.errors import InputError
 
 if TYPE_CHECKING:
-    from labeler_backend.cli.sources import Source
+    from labeler_backend.cli.sources import Source, Where
     from labeler_backend.heads.versions import Version
     from labeler_backend.media import RGB
     from labeler_backend.records import Problem, Record, Tell, VideoRecord
@@ -48,7 +47,8 @@ What was learned, and back to the version before:
 A new version serves only where it is better, on pictures that it has not seen, than what served. Pictures are
 looked at once: training again, also after Ctrl-C, takes up only what is new.
 
-Exit code: 0 trained, whether or not the version serves, 2 bad input or nothing to learn, 130 stopped by Ctrl-C.
+Exit code: 0 trained, whether or not the version serves, 2 bad input or nothing to learn, 130 stopped by
+Ctrl-C.
 """
 LEARNED = "What is learned from"
 _SHOWN = 10  # problems in the text
@@ -58,8 +58,8 @@ def train(
     project: Annotated[
         str,
         typer.Option(
-            help="What the project is called here: letters, digits, '.', '_' and '-'. `labeler masks --project` "
-            "and `labeler heads` take the same name.",
+            help="What the project is called here: letters, digits, '.', '_' and '-'. `labeler masks` and "
+            "`labeler heads` take the same name.",
             rich_help_panel=LEARNED,
         ),
     ],
@@ -100,13 +100,20 @@ def train(
     problems = _Problems()
     with ExitStack() as stack:
         found = open_source(where, Policy(), stack, problems.tell, as_json)
-        folder = loading.project_of(project, where)
-        labeler = loading.load_proposer(model, device, dtype, size, cached=True)
+        folder = _folder(project, where)
+        labeler = loading.load_proposer(model, device, dtype, size, 20, 0.05)
         progress = stack.enter_context(shares("train", as_json))
         records = _fitted(found, problems.tell) if images is not None else found.items
         try:
             version = learn(
-                records, _opener(found, max_pixels), labeler, folder, progress, problems.tell
+                records,
+                _opener(found, max_pixels),
+                labeler,
+                folder,
+                progress,
+                problems.tell,
+                source=_source(where),
+                total=found.total,
             )
         except KeyboardInterrupt as error:
             raise Interrupted("Stopped; what was taken in is kept: run it again to go on.") from error
@@ -114,6 +121,20 @@ def train(
         typer.echo(json.dumps({"project": project, **version.json(), "problems": problems.total}))
     else:
         _say(version, project, problems)
+
+
+def _folder(project: str, where: Where) -> Path:
+    """Of the project; a live one has the same folder whatever it is called, the one that the backend uses."""
+    from labeler_backend.studio.client import base_url
+
+    if where.ls_project is None or where.source is not None:
+        return loading.project_folder(project)
+    return loading.studio_project_folder(project, base_url(where.url), where.ls_project)
+
+
+def _source(where: Where) -> str:
+    """What tells records of one file from those of another and of the live project, which needs no name."""
+    return str(where.source.resolve()) if where.source is not None else ""
 
 
 class _Problems:
@@ -141,8 +162,8 @@ def _opener(source: Source, max_pixels: int) -> Callable[[Record], RGB]:
         found = source.find(record) if source.find else None
         if found is None:
             raise InputError(
-                f"There is no picture of {record.file_name}: give its folder with --images DIR, or --url and a "
-                f"token."
+                f"There is no picture of {record.file_name}: give its folder with --images DIR, or --url and "
+                f"a token."
             )
         return decode(found.path, max_pixels=max_pixels)
 

@@ -1,4 +1,4 @@
-"""One turn of the loop: take in what people accepted, train, publish. The command and the server's job call it."""
+"""One turn of the loop: take in what people accepted, train, publish. The command and the server call it."""
 
 from __future__ import annotations
 
@@ -31,18 +31,24 @@ def learn(
     project_folder: Path,
     progress: Progress,
     tell: Tell,
+    *,
+    source: str = "",
+    total: int | None = None,
 ) -> Version:
     """A new version from all that people accepted; it serves where it is better than what served.
 
     Killed at whatever point, nothing is lost: what was taken in stays, and the head that served goes on.
 
     Args:
-        records: of the whole project: images that it no longer holds are forgotten.
+        records: of the whole source.
         open_image: the picture of a record, upright; asked only for what is not stored yet.
         labeler: encodes them.
         project_folder: where everything of the project stands.
         progress: told how far it is.
         tell: of what could not be taken as it is.
+        source: where the records come from; without, from the project itself. What came from there before
+            and is not among them counts no longer.
+        total: number of records, where it is known.
 
     Raises:
         HeadError: nothing can be learned, another training of this project runs, or the disk is full.
@@ -51,10 +57,14 @@ def learn(
     with _alone(project_folder):
         versions = Versions(project_folder / HEADS)
         serving = versions.serving()  # before the work, since nothing can be published where this raises
-        store = SampleStore(project_folder / SAMPLES, labeler.model_key)
-        ingest(records, open_image, labeler, store, _part(progress, 0.0, _READING), tell)
-        current, learned = _served(versions, serving, labeler.model_key, tell)
-        trained = train(store, current, learned, _part(progress, _READING, 1.0))
+        model_key = labeler.encoder.model_key
+        store = SampleStore(project_folder / SAMPLES, model_key)
+        here = source or project_folder.name
+        ingest(records, open_image, labeler, store, _reading(progress), tell, source=here, total=total)
+        current, learned = _served(versions, serving, model_key, tell)
+        trained = train(store, current, learned, _training(progress))
+        for sentence in store.problems:
+            tell(Problem(sentence, "left out"))
         test = partial(check_head, trained=trained.head, sample=next(iter(store)))
         return versions.publish(trained, test, instead_of=serving)
 
@@ -98,6 +108,16 @@ def _served(
     return None, frozenset()
 
 
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    """Of the whole, from `start` to `end`."""
-    return lambda share, what: progress(start + (end - start) * share, what)
+def _reading(progress: Progress) -> Callable[[int, int | None], None]:
+    """The first part of it; where nobody knows how many records come, only their number moves."""
+
+    def show(done: int, total: int | None) -> None:
+        of = f" of {total}" if total else ""
+        progress(_READING * min(done / total, 1.0) if total else 0.0, f"record {done}{of}")
+
+    return show
+
+
+def _training(progress: Progress) -> Progress:
+    """The second part of it."""
+    return lambda share, what: progress(_READING + (1 - _READING) * share, what)

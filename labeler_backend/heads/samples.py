@@ -169,7 +169,13 @@ class SampleStore:
 
     def has(self, key: str, revision: str) -> bool:
         """Whether this annotation of this image is the one that counts."""
-        return self.revisions().get(key) == revision
+        return self.revision(key) == revision
+
+    def revision(self, key: str) -> str | None:
+        """Of the annotation that counts; None where there is none."""
+        self._refresh()
+        known = self._all.get(key)
+        return known.revision if known is not None and self._counts(known) else None
 
     def has_image(self, key: str) -> bool:
         """Whether the image is kept, annotated or not."""

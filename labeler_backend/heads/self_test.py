@@ -1,4 +1,4 @@
-"""What a head has to do before it may serve: answer on a picture, soundly, and as it did before it was saved."""
+"""What a head has to do before it may serve: answer soundly, and as it did before it was saved."""
 
 from __future__ import annotations
 

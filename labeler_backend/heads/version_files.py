@@ -1,4 +1,4 @@
-"""What one version of a head is on disk: `head.safetensors`, `learned.json`, and `head.json`, which seals both.
+"""One version of a head on disk: `head.safetensors`, `learned.json`, and `head.json`, which seals both.
 
 `head.json` holds size and SHA-256 of the other two, and the SHA-256 of what it says itself: whatever is not
 as it was written is found out when it is read.
@@ -67,7 +67,7 @@ def write_version(folder: Path, trained: Trained, facts: Mapping[str, Any]) -> N
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What `head.json` says, once it is sure that nothing changed it.
+    """What `head.json` says, its own SHA-256 among it, once it is sure that nothing changed it.
 
     The other files are looked at, not read: they are there and as long as they were.
 
@@ -88,7 +88,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise HeadError(_unreadable(folder, error)) from error
     except _UNSOUND as error:
         raise HeadError(_damaged(folder, f"{FACTS} is not what was written")) from error
-    return body
+    return {**body, "sha256": sealed["sha256"]}
 
 
 def read_head(folder: Path) -> Head:

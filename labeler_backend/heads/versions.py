@@ -11,6 +11,7 @@ replaced. Killed at whatever point, the head that served goes on serving.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import json
 import os
@@ -60,6 +61,7 @@ class Version:
             were none.
         reason: why it was promoted or not, one sentence.
         seconds: training took.
+        sha256: of all that is known of it; no other version has the same.
     """
 
     number: int
@@ -75,6 +77,7 @@ class Version:
     after: Metrics | None
     reason: str
     seconds: float
+    sha256: str
 
     def json(self) -> dict[str, Any]:
         """Everything, JSON-ready; the first key is `version`, its number."""
@@ -108,7 +111,7 @@ class Versions:
         """`folder` is made with the first version."""
         self.folder = folder
 
-    def list(self) -> list[Version]:
+    def list(self) -> builtins.list[Version]:
         """All that can be read, by number."""
         found = []
         for number in self.numbers():
@@ -116,7 +119,7 @@ class Versions:
                 found.append(self.get(number))
         return found
 
-    def numbers(self) -> list[int]:
+    def numbers(self) -> builtins.list[int]:
         """All that are there, also the damaged ones, in their order."""
         with contextlib.suppress(OSError):
             return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
@@ -272,8 +275,8 @@ class Versions:
             raise HeadError(f"Another process changes the heads in {self.folder}: try again.") from error
         except OSError as error:
             raise HeadError(
-                f"The heads in {self.folder} cannot be changed ({error.strerror or error}); what served goes on "
-                f"serving: make room there or change its permissions, then do it again."
+                f"The heads in {self.folder} cannot be changed ({error.strerror or error}): make room there "
+                f"or change its permissions, then do it again; what served goes on serving."
             ) from error
 
     def _sweep(self) -> None:
@@ -293,7 +296,10 @@ class Versions:
             return _State(number, last)
         except FileNotFoundError:
             return _State()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            why = error.strerror or error
+            raise HeadError(f"{path} cannot be read ({why}): check the disk and its permissions.") from error
+        except (ValueError, KeyError, TypeError) as error:
             if lenient:
                 return _State()
             raise HeadError(
@@ -330,4 +336,5 @@ def _version(number: int, path: Path, facts: dict[str, Any]) -> Version:
         after=metrics_of(facts["after"]),
         reason=str(facts["reason"]),
         seconds=float(facts["seconds"]),
+        sha256=str(facts["sha256"]),
     )
