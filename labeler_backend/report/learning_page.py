@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -154,7 +155,7 @@ def as_json(found: Learning) -> dict[str, Any]:
             for one in found.classes
         ],
         "all": tally_json(found.whole),
-        "heads": [asdict(head) for head in found.heads],
+        "heads": [_finite(asdict(head)) for head in found.heads],
         "costs": asdict(found.costs),
         "made_at": found.made_at,
     }
@@ -208,6 +209,13 @@ def day(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
+def _finite(value: Any) -> Any:
+    """The same with None for NaN, which a metric is where nothing could be measured."""
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
 def _tip(version: str, one: Tally) -> str:
     parts = [f"{one.outcomes[outcome]} {WORDS[outcome]}" for outcome in OUTCOMES]
     return "\n".join([version, f"{one.annotations} annotations", *parts])
@@ -243,7 +251,7 @@ def _heads_plot(heads: Sequence[HeadRow]) -> Markup | None:
     if not measured:
         return None
     series = [
-        plots.Series(words, name, [getattr(head.after, name) for head in measured])
+        plots.Series(words, name, [_finite(getattr(head.after, name)) for head in measured])
         for name, words in _HELD_OUT.items()
     ]
     labels = [f"head {head.number}" + ("" if head.promoted else " (not live)") for head in measured]

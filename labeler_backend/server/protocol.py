@@ -269,11 +269,11 @@ class ProjectStatus(BaseModel):
     annotated_tasks: int
     accepted: int = Field(description="Proposals submitted as they were.")
     edited: int = Field(description="Proposals whose shape or label was changed.")
-    redrawn: int = Field(0, description="Proposals that another shape replaced.")
+    redrawn: int = Field(default=0, description="Proposals that another shape replaced.")
     rejected: int = Field(description="Proposals deleted.")
     drawn: int = Field(description="Regions that no proposal had.")
-    versions: list[VersionStatus] = Field([], description="In the order of their first use.")
-    seconds_saved: float = Field(0.0, description="An estimate, of all versions together.")
+    versions: list[VersionStatus] = Field(default=[], description="In the order of their first use.")
+    seconds_saved: float = Field(default=0.0, description="An estimate, of all versions together.")
 
 
     head: HeadStatus | None = Field(

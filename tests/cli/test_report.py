@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from labeler_backend import cli
-from labeler_backend.projects import set_alias, studio_project
+from labeler_backend.heads.version_files import metrics_json
+from labeler_backend.heads.versions import Versions
+from labeler_backend.projects import project_folder, set_alias, studio_project
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.acceptance_file import FILE
 from labeler_backend.server.connections import Connection, Connections
+from tests.heads.made import trained
 from tests.server.fakes import prediction, triangle
 from tests.server.test_acceptance import created
 from tests.studio.fake_studio import TOKEN, running
@@ -24,7 +26,7 @@ URL = "http://127.0.0.1:8080"
 UID = "1.1795428142"
 NAME = studio_project(URL, 1)
 
-Call = Callable[..., Result]
+Call = Callable[..., Any]
 
 
 @pytest.fixture
@@ -91,6 +93,25 @@ def test_an_export_adds_to_it(call: Call, tmp_path: Path) -> None:
         found = json.loads(call(source, "--project", "birds", "--json").stdout)
         assert {one["version"] for one in found["versions"]} == {"v1-h2", "pushed"}
         assert found["all"]["annotations"] == 2
+
+
+@pytest.mark.usefixtures("seen")
+def test_heads(call: Call, tmp_path: Path) -> None:
+    versions = Versions(project_folder(tmp_path / "data", NAME) / "heads")
+    for better in (True, True, False):
+        versions.publish(trained(better), instead_of=versions.serving())
+    result = call("--project", "birds", "--json", "--out", "page.html")
+    heads = json.loads(result.stdout)["heads"]
+    assert [(one["number"], one["live"], one["promoted"]) for one in heads] == [
+        (1, False, True),
+        (2, True, True),
+        (3, False, False),
+    ]
+    assert heads[1]["after"] == metrics_json(versions.get(2).after)
+    assert "On images that no head has learned from" in (tmp_path / "page.html").read_text()
+    (versions.folder / "current.json").write_text("damaged")
+    again = call("--project", "birds", "--json")
+    assert not any(one["live"] for one in json.loads(again.stdout)["heads"])
 
 
 def test_an_export_alone(call: Call, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_names_of_versions(version: str | None, number: int | None, called: str)
 
 
 def metrics(value: float) -> Metrics:
-    return Metrics(12, value, value, value, value)
+    return Metrics(12, value, value, value, miou=float("nan"))
 
 
 HEAD = HeadRow(

@@ -26,7 +26,9 @@ from labeler_backend.server.types import Answer, HungUp
 VERSION = "fake-1"
 
 
-def triangle(region: str, label: str = "car", points: list[list[float]] | None = None) -> dict[str, Any]:
+def triangle(
+    region: str, label: str = "car", points: Sequence[Sequence[float]] | None = None
+) -> dict[str, Any]:
     """A polygon as Label Studio writes one."""
     value = {"points": points or [[1, 1], [20, 1], [20, 20]], "closed": True, "polygonlabels": [label]}
     envelope = {"from_name": "poly", "to_name": "image", "original_width": 640, "original_height": 480}

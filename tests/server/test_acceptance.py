@@ -20,7 +20,8 @@ from labeler_backend.errors import LabelerError
 from labeler_backend.report.costs import CostModel
 from labeler_backend.report.learning import by_version
 from labeler_backend.server import acceptance_file
-from labeler_backend.server.acceptance import Acceptance, Counts
+from labeler_backend.server.acceptance import Acceptance
+from labeler_backend.server.acceptance_reading import Counts
 from labeler_backend.server.protocol import Prediction, WebhookEvent
 from tests.server.fakes import prediction, triangle
 from tests.server.live import recorded

@@ -13,7 +13,7 @@ from tests.server.fakes import triangle
 from tests.server.test_shapes import bitmask, blob, brush
 
 
-def square(left: float, top: float, side: float = 10, label: str = "car", **more: Any) -> Shape:
+def square(left: float, top: float, side: float = 10, *, label: str = "car", **more: Any) -> Shape:
     """An upright polygon; numbers in percent."""
     corners = [[left, top], [left + side, top], [left + side, top + side], [left, top + side]]
     return only(triangle("q", label, corners) | more)
@@ -120,12 +120,12 @@ def test_overlaps(sent: Shape, made: Shape, iou: float) -> None:
 
 def test_overlap_of_small_objects_in_large_pictures() -> None:
     """A nucleus of 12 pixels in a picture of 2,000."""
-    sizes = {"original_width": 2000, "original_height": 2000}
+    sizes: dict[str, Any] = {"original_width": 2000, "original_height": 2000}
     sent, made = (square(30 + shift, 30, 0.6, **sizes) for shift in (0, 0.15))
     assert overlaps([sent], [made])[0, 0] == pytest.approx(0.6, abs=0.02)
 
 
 def test_overlap_of_huge_pictures_takes_little_memory() -> None:
-    sizes = {"original_width": 60_000, "original_height": 60_000}
+    sizes: dict[str, Any] = {"original_width": 60_000, "original_height": 60_000}
     found = overlaps([square(0, 0, 100, **sizes)], [square(0, 0, 50, **sizes)])
     assert found[0, 0] == pytest.approx(0.25, abs=0.01)
