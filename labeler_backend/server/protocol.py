@@ -207,7 +207,7 @@ class Measured(BaseModel):
         if metrics is None:
             return None
         found = {name: getattr(metrics, name) for name in cls.model_fields}
-        return cls(**{name: None if math.isnan(value) else value for name, value in found.items()})
+        return cls.model_validate({name: None if math.isnan(v) else v for name, v in found.items()})
 
 
 class HeadStatus(BaseModel):
