@@ -97,7 +97,7 @@ def test_missing_pictures_are_told_and_the_rest_is_learned(call: Call, labels: s
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param(["--project", "birds"], "Give either a file, as the first argument, or", id="no-source"),
+        pytest.param(["--project", "birds"], "Give either a file or a live project", id="no-source"),
         pytest.param(["no.json", "--project", "birds"], "no.json is no file", id="no-file"),
         pytest.param(["labels.json", "--project", "../x"], "'../x' cannot be the name", id="name"),
         pytest.param(
