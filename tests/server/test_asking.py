@@ -60,8 +60,8 @@ def created(*numbers: int, cancelled: bool = False, action: str = "ANNOTATION_CR
     return [event(action, annotation={"id": n, "was_cancelled": cancelled, "task": 1}) for n in numbers]
 
 
-def test_start_training_is_asked_for_once_and_soon(rig: Rig) -> None:
-    rig.send(event("START_TRAINING"), event("START_TRAINING"))
+def test_start_training_is_asked_for_soon(rig: Rig) -> None:
+    rig.send(event("START_TRAINING"))
     assert rig.queue.messages == [(NAME, 1.0)]
     job = rig.asking.status(UID)
     assert job is not None
@@ -115,6 +115,13 @@ def test_every_so_many_annotations(rig: Rig, events: Sequence[WebhookEvent], lef
     rig.send(*events)
     assert rig.asking.left(UID) == left
     assert rig.queue.messages == ([(NAME, 10.0)] if asked else [])
+
+
+def test_more_annotations_wake_nobody_twice_but_the_button_does(rig: Rig) -> None:
+    rig.send(*created(*range(8)))
+    assert rig.queue.messages == [(NAME, 10.0)]
+    rig.send(event("START_TRAINING"))
+    assert rig.queue.messages == [(NAME, 10.0), (NAME, 1.0)]
 
 
 def test_zero_is_never_by_itself(tmp_path: Path) -> None:
