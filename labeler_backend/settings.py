@@ -18,9 +18,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from labeler_backend.errors import LabelerError
+from labeler_backend.report.costs import CostModel
 
 APP = "emergent-labeler"
 
@@ -49,6 +50,8 @@ class Settings(BaseSettings):
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: what the backbone computes in; `auto` takes what the device is fast at.
         cache_gb: the most the cached features may take, in GB (10⁹ bytes); 0 caches nothing.
+        costs: seconds of a person's work, by which the time that proposals save is estimated: as JSON,
+            {"draw_mask": 40}; what it does not name keeps its default.
     """
 
     model_config = SettingsConfigDict(env_prefix="LABELER_", env_ignore_empty=True, frozen=True)
@@ -59,6 +62,7 @@ class Settings(BaseSettings):
     device: str = "auto"
     dtype: DTypeName = "auto"
     cache_gb: float = Field(default=10.0, ge=0)
+    costs: CostModel = CostModel()
 
 
 def _parts(value: Any) -> Any:
@@ -200,6 +204,10 @@ def _load(kind: type[Loaded], flags: dict[str, Any]) -> Loaded:
         settings = kind(**flags)
     except ValidationError as error:
         raise LabelerError(_sentence(error, flags)) from None  # the cause would show passwords
+    except SettingsError as error:  # of the one setting that is JSON
+        raise LabelerError(
+            'LABELER_COSTS cannot be used: it has to be JSON such as {"draw_mask": 40}.'
+        ) from error
     folders = {"cache_dir": settings.cache_dir, "data_dir": settings.data_dir}
     return settings.model_copy(
         update={name: Path(os.path.expanduser(path)) for name, path in folders.items()}
@@ -210,6 +218,8 @@ def _sentence(error: ValidationError, flags: dict[str, Any]) -> str:
     """What is wrong with the first unusable setting, by the name under which it was given."""
     first = error.errors(include_url=False)[0]
     why = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "unexpected_keyword_argument":
+        why = f"there is no {first['loc'][-1]}"
     if not first["loc"]:
         return f"{why}."
     name = str(first["loc"][0])

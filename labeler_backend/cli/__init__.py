@@ -19,6 +19,7 @@ from labeler_backend.cli import (
     masks,
     models,
     prelabel,
+    report,
     serve,
     train,
     up,
@@ -56,6 +57,7 @@ app.command(epilog=export.EPILOG)(export.export)
 app.command(epilog=config.EPILOG)(config.config)
 app.command(epilog=prelabel.EPILOG)(prelabel.prelabel)
 app.command(epilog=up.EPILOG)(up.up)
+app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.command(epilog=connect.EPILOG)(connect.connect)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

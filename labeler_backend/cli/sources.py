@@ -83,7 +83,7 @@ def open_source(where: Where, policy: Policy, stack: ExitStack, tell: Tell, quie
     """
     if (where.source is None) == (where.ls_project is None):
         raise LabelerError(
-            "Give either a file, as the first argument, or a live project: --url URL --ls-project ID."
+            "Give either a file or a live project: FILE as the first argument, or --url URL --ls-project ID."
         )
     if where.source is None:
         return _live(where, policy, stack, tell, quiet)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +49,12 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Marks on an image whose size is known; masks have at least one pixel."""
+    """Marks on an image whose size is known; masks have at least one pixel; `complete` as in `Marks`."""
 
     labels: tuple[str, ...]
     masks: tuple[RLE, ...]
     crowds: tuple[RLE, ...]
+    complete: bool
 
 
 def marks_of(record: Record, tell: Tell) -> Marks:
@@ -84,7 +85,7 @@ def marks_of(record: Record, tell: Tell) -> Marks:
 
 def fit(marks: Marks, size: tuple[int, int], tell: Tell) -> Fitted:
     """Marks at an image's `size` (H, W); those that were drawn on a copy of it are scaled, those of which no
-    pixel is left are told.
+    pixel is left or can be read are told.
 
     Raises:
         InputError: they were drawn on something of another shape than the image.
@@ -96,28 +97,47 @@ def fit(marks: Marks, size: tuple[int, int], tell: Tell) -> Fitted:
                 f"Picture {marks.record.file_name} is {now} pixels, but was labelled at {then}: give the "
                 f"picture that was labelled."
             )
-    masks = [to_rle(scaled(shape, size)) for shape in marks.shapes]
-    kept = [n for n, mask in enumerate(masks) if area(mask)]
-    if len(kept) < len(masks):
-        reason = (
-            f"{len(masks) - len(kept)} regions of {marks.record.file_name} hold no pixel: draw them larger."
-        )
-        tell(Problem(reason, "left out", marks.record.task_id, file_name=marks.record.file_name))
+    masks = [_placed(shape, size) for shape in marks.shapes]
+    crowds = [_placed(shape, size) for shape in marks.crowds]
+    kept = [(label, m) for label, m in zip(marks.labels, masks, strict=True) if m is not None and area(m)]
+    _tell_of_lost(
+        marks, masks, "hold no pixel: draw them larger", lambda m: m is not None and not area(m), tell
+    )
+    _tell_of_lost(marks, [*masks, *crowds], "cannot be read: draw them again", lambda m: m is None, tell)
     return Fitted(
-        labels=tuple(marks.labels[n] for n in kept),
-        masks=tuple(masks[n] for n in kept),
-        crowds=tuple(to_rle(scaled(shape, size)) for shape in marks.crowds),
+        labels=tuple(label for label, _ in kept),
+        masks=tuple(mask for _, mask in kept),
+        crowds=tuple(mask for mask in crowds if mask is not None),
+        complete=marks.complete and None not in masks and None not in crowds,
     )
 
 
-def unknown_share(fitted: Fitted, complete: bool, size: tuple[int, int], grid: tuple[int, int]) -> Shares:
+def unknown_share(fitted: Fitted, size: tuple[int, int], grid: tuple[int, int]) -> Shares:
     """(gh, gw) uint8: `Sample.unknown`. What an instance covers is known, also inside a crowd."""
-    if complete and not fitted.crowds:
+    if fitted.complete and not fitted.crowds:
         return np.zeros(grid, np.uint8)
     known: BoolMask = decode(union(fitted.masks)) if fitted.masks else np.zeros(size, bool)
-    doubtful = decode(union(fitted.crowds)) if complete else np.ones(size, bool)
+    doubtful = decode(union(fitted.crowds)) if fitted.complete else np.ones(size, bool)
     share: Shares = coverage([encode(doubtful & ~known)], size, grid)[0]
     return share
+
+
+def _placed(shape: Shape, size: tuple[int, int]) -> RLE | None:
+    """At an image's size; None where it is a mask whose counts make no sense."""
+    try:
+        if not isinstance(shape, Polygons):
+            decode(shape)
+        return to_rle(scaled(shape, size))
+    except ValueError:
+        return None
+
+
+def _tell_of_lost(
+    marks: Marks, masks: Sequence[RLE | None], why: str, lost: Callable[[RLE | None], bool], tell: Tell
+) -> None:
+    if count := sum(map(lost, masks)):
+        name, task = marks.record.file_name, marks.record.task_id
+        tell(Problem(f"Regions of {name} ({count}) {why}.", "left out", task, file_name=name))
 
 
 def _fault(shape: Shape) -> str:
@@ -126,10 +146,7 @@ def _fault(shape: Shape) -> str:
         if not all(np.isfinite(ring).all() for ring in shape.rings):
             return "has corners that are no numbers"
         return "" if shape.rings else "has no corners"
-    try:
-        return "" if area(shape) else "marks no pixel"
-    except (ValueError, TypeError, KeyError):
-        return "has a mask that cannot be read"
+    return "" if area(shape) else "marks no pixel"
 
 
 def _tell_of(record: Record, instance: Instance, why: str, tell: Tell) -> None:

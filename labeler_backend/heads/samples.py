@@ -313,12 +313,13 @@ class SampleStore:
         path = self._path(key)
         try:
             with self._sentences():
-                return from_bytes(path.read_bytes())
+                data = path.read_bytes() if path.is_file() else b""
+            return from_bytes(data)
         except ValueError as error:
             self._set_aside(path)
             raise SampleError(
-                f"{path} is damaged ({error}), its sample was left out: take in the annotations again while "
-                f"the picture can be read."
+                f"Image {key} in {self.folder} is damaged or gone and was left out: take in its annotation "
+                f"again while the picture can be read."
             ) from error
 
     def _set_aside(self, path: Path) -> None:

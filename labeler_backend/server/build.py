@@ -8,7 +8,7 @@ from labeler_backend.backbone.cache import FeatureCache
 from labeler_backend.heads.learning import HEADS
 from labeler_backend.labeler import Labeler
 from labeler_backend.projects import project_folder
-from labeler_backend.server import acceptance, tally
+from labeler_backend.server import acceptance_file, tally
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.answering import Answering
 from labeler_backend.server.asking import Asking
@@ -56,7 +56,7 @@ def make_service(settings: ServerSettings) -> Service:
     media = MediaStore.of(settings)
     connections = Connections.of_settings(settings)
     version = model_version(settings.model, settings.size)
-    journal = Journal(Acceptance(settings.data_dir / acceptance.FILE), connections)
+    journal = Journal(Acceptance(settings.data_dir / acceptance_file.FILE), connections, settings.costs)
     proposing = Proposing(load, proposals, max_pixels=settings.max_pixels, capacity=CAPACITY)
     live = make_live(version, settings.data_dir, connections, proposing)
     return Service(

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from labeler_backend.report.fates import OUTCOMES
 from labeler_backend.server.protocol import StatusReport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -16,7 +17,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 5, 10, 20, 50, 90, 100)
 _METHODS = frozenset({"GET", "HEAD", "POST"})
 _STATES = ("queued", "running", "done", "not_promoted", "failed")
-_OUTCOMES = ("accepted", "edited", "rejected", "drawn")
 
 
 class Metrics:
@@ -121,7 +121,7 @@ def _proposals(report: StatusReport) -> Metric:
         labels=("project", "outcome"),
     )
     for project in report.projects:
-        for outcome in _OUTCOMES:
+        for outcome in OUTCOMES:
             family.add_metric((project.id, outcome), getattr(project, outcome))
     return family
 

@@ -173,6 +173,25 @@ class CacheStatus(BaseModel):
     misses: int
 
 
+class VersionStatus(BaseModel):
+    """What became of one model version's proposals; shares and seconds leave bulk-accepted ones out."""
+
+    version: str | None = Field(
+        description="Empty: began with no prediction; null: not recorded, or not known here."
+    )
+    head: int | None = Field(description="Number of the head behind it; null before the first one.")
+    annotations: int = Field(description="That began with its predictions, and that somebody looked at.")
+    bulk: int = Field(description="Predictions that became annotations without anybody opening them.")
+    accepted: int
+    edited: int
+    redrawn: int
+    rejected: int
+    drawn: int
+    relabelled: int = Field(description="Proposals whose label was changed, whatever their shape.")
+    mean_iou: float | None = Field(description="Of proposals with the regions that came of them.")
+    seconds_saved: float = Field(description="An estimate; see the documentation's page on learning.")
+
+
 class Measured(BaseModel):
     """How good answers are on images that were not learned from, as heads.types.Metrics; null = not known."""
 
@@ -188,7 +207,7 @@ class Measured(BaseModel):
         if metrics is None:
             return None
         found = {name: getattr(metrics, name) for name in cls.model_fields}
-        return cls(**{name: None if math.isnan(value) else value for name, value in found.items()})
+        return cls.model_validate({name: None if math.isnan(v) else v for name, v in found.items()})
 
 
 class HeadStatus(BaseModel):
@@ -250,8 +269,12 @@ class ProjectStatus(BaseModel):
     annotated_tasks: int
     accepted: int = Field(description="Proposals submitted as they were.")
     edited: int = Field(description="Proposals whose shape or label was changed.")
+    redrawn: int = Field(default=0, description="Proposals that another shape replaced.")
     rejected: int = Field(description="Proposals deleted.")
     drawn: int = Field(description="Regions that no proposal had.")
+    versions: list[VersionStatus] = Field(default=[], description="In the order of their first use.")
+    seconds_saved: float = Field(default=0.0, description="An estimate, of all versions together.")
+
     head: HeadStatus | None = Field(
         default=None, description="What was learned and serves; null before that."
     )

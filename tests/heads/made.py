@@ -1,76 +1,71 @@
-"""A head and what training says of it, made by hand."""
+"""Samples out of nothing."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
-from typing import Any
+import hashlib
 
 import numpy as np
 
 from labeler_backend.backbone.features import Features
-from labeler_backend.heads.head import Head
-from labeler_backend.heads.training import Trained, train
-from labeler_backend.heads.types import CORRECTED, Metrics, Sample
-from labeler_backend.masks import rle
+from labeler_backend.heads.samples import coverage
+from labeler_backend.heads.types import CORRECTED, Sample
+from labeler_backend.masks.rle import RLE, encode
+from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
 
-MODEL = "made:p1"
-GRID, PATCH = (6, 8), 10
+MODEL = "model:abc:fp32:p1"
 
 
-def sample(key: str = "00", seed: int = 0, model_key: str = MODEL) -> Sample:
-    """60×80 pixels: a red square, which has a token of its own, on something else."""
-    random = np.random.default_rng(seed)
-    picture = random.integers(0, 40, (60, 80, 3), dtype=np.uint8)
-    top, left = 10 * int(random.integers(0, 4)), 10 * int(random.integers(0, 5))
-    mask = np.zeros((60, 80), bool)
-    mask[top : top + 20, left : left + 30] = True
-    picture[mask] = (220, 30, 30)
-    inside = mask[::PATCH, ::PATCH]
-    tokens = random.normal(0, 0.1, (*GRID, 4)).astype(np.float32)
-    tokens[inside] += np.array([2, 0, 0, 0], np.float32)
-    found = rle.encode(mask)
+def key_of(n: int) -> str:
+    return hashlib.sha256(str(n).encode()).hexdigest()[:32]
+
+
+def box(size: tuple[int, int], top: int, left: int, bottom: int, right: int) -> RLE:
+    mask = np.zeros(size, bool)
+    mask[top:bottom, left:right] = True
+    return encode(mask)
+
+
+def picture(n: int, size: tuple[int, int]) -> RGB:
+    return np.random.default_rng(n).integers(0, 256, (*size, 3), np.uint8)
+
+
+def features_of(
+    image: RGB, grid: tuple[int, int] = (4, 5), model_key: str = MODEL, channels: int = 8
+) -> Features:
+    random = np.random.default_rng(int(image[0, 0, 0]))
+    return Features(
+        tokens=random.normal(size=(*grid, channels)).astype(np.float16).astype(np.float32),
+        attention=random.random((3, *grid)).astype(np.float32) ** 20,
+        image_size=(image.shape[0], image.shape[1]),
+        input_size=(grid[0] * 14, grid[1] * 14),
+        model_key=model_key,
+    )
+
+
+def sample(
+    n: int,
+    *,
+    labels: tuple[str, ...] = ("cat", "dog"),
+    revision: str = "r1",
+    model_key: str = MODEL,
+    grid: tuple[int, int] = (4, 5),
+    channels: int = 8,
+) -> Sample:
+    """Of an image of 100 × 80 pixels with as many boxes as labels."""
+    size = (80, 100)
+    masks = tuple(box(size, 3 * i, 2 * i, 3 * i + 30, 2 * i + 40) for i in range(len(labels)))
+    features = features_of(picture(n, size), grid, model_key, channels)
     return Sample(
-        key=key,
-        group=key,
-        features=Features(tokens, np.full((1, *GRID), 1 / 48, np.float32), (60, 80), (60, 80), model_key),
-        picture=picture,
-        labels=("square",),
-        masks=(found,),
-        coverage=255 * inside[None].astype(np.uint8),
-        unknown=np.zeros(GRID, np.uint8),
+        key=key_of(n),
+        group=f"group {n}",
+        features=features,
+        picture=picture(n, features.input_size),
+        labels=labels,
+        masks=masks,
+        coverage=coverage(masks, size, grid),
+        unknown=np.full(grid, n % 7, np.uint8),
         trust=CORRECTED,
-        proposals=(Proposal(found, 0.6, "made"), Proposal(rle.encode(~mask), 0.5, "made")),
-        revision=f"r{seed}",
+        proposals=tuple(Proposal(mask, 0.5 / (i + 1), "attention") for i, mask in enumerate(masks)),
+        revision=revision,
     )
-
-
-def metrics(pq: float, **more: Any) -> Metrics:
-    """As good as `pq`; there was no class to measure the class map on."""
-    return Metrics(
-        4, pq, pq, 0.5, float("nan"), {"square": {"ap50": pq, "iou": 0.5}}, {"00": pq, "01": pq}, **more
-    )
-
-
-def trained(better: bool = True, n_images: int = 3, **more: Any) -> Trained:
-    """What training would give, with a real head."""
-    found = _train(n_images)
-    reason = "It is better." if better else "It is not better."
-    return replace(
-        found, better=better, reason=reason, before=metrics(0.25), after=metrics(0.5), n_held_out=4, **more
-    )
-
-
-@cache
-def _train(n_images: int) -> Trained:
-    return train([sample(f"{i:02x}", i) for i in range(n_images)])
-
-
-def same(a: Head, b: Head) -> bool:
-    """Whether two heads are one."""
-    left, right = a.to_files(), b.to_files()
-    tensors = left[0].keys() == right[0].keys() and all(
-        np.array_equal(value, right[0][name]) for name, value in left[0].items()
-    )
-    return tensors and left[1] == right[1]

@@ -9,8 +9,7 @@ import math
 import multiprocessing
 import os
 import shutil
-import subprocess
-import sys
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +24,7 @@ from labeler_backend.heads.head import Head
 from labeler_backend.heads.self_test import check_head
 from labeler_backend.heads.training import Trained
 from labeler_backend.heads.versions import CURRENT, Versions
-from tests.heads.made import metrics, same, sample, trained
-
-ROOT = Path(__file__).parents[2]
+from tests.heads.made_heads import metrics, same, sample, trained
 
 
 @pytest.fixture
@@ -336,34 +333,29 @@ def test_interrupted_anywhere_some_head_serves_whole(
     assert 2 in seen
 
 
-SCRIPT = """
-import os, sys
-from pathlib import Path
-from labeler_backend.heads.versions import Versions
-from tests.heads.made import trained
-at, real = int(sys.argv[2]), os.fsync
-def fsync(handle):
-    global at
-    at -= 1
-    if at < 0:
-        os.kill(os.getpid(), 9)
-    real(handle)
-os.fsync = fsync
-Versions(Path(sys.argv[1])).publish(trained(), instead_of=1)
-print("published")
-"""
+def publish_until(folder: Path, made: Trained, at: int) -> None:
+    """Killed by the system before the disk is asked for the time `at` to keep something."""
+    asked, real = iter(range(at)), os.fsync
+
+    def fsync(handle: int) -> None:
+        if next(asked, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(handle)
+
+    os.fsync = fsync  # type: ignore[assignment]
+    Versions(folder).publish(made, instead_of=1)
 
 
-@pytest.mark.parametrize("at", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("at", range(6))
 def test_killed_for_good(versions: Versions, at: int) -> None:
     published(versions, True)
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(versions.folder), str(at)],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
+    made = trained()  # here: torch is not to be used after a fork
+    worker = multiprocessing.get_context("fork").Process(
+        target=publish_until, args=(versions.folder, made, at)
     )
-    assert done.returncode == -9, done.stderr
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
     number = versions.serving()
     assert number in (1, 2)
     versions.load(number or 0)
@@ -381,7 +373,7 @@ def publish(folder: Path, made: Trained, start: Any) -> None:
 def test_publishers_at_once_get_numbers_of_their_own(versions: Versions) -> None:
     context = multiprocessing.get_context("fork")
     start = context.Event()
-    made = trained()  # here: torch is not to be used after a fork
+    made = trained()
     workers = [context.Process(target=publish, args=(versions.folder, made, start)) for _ in range(4)]
     for worker in workers:
         worker.start()

@@ -21,6 +21,7 @@ from labeler_backend.server.protocol import (
     SetupRequest,
     StatusReport,
     TrainingStatus,
+    VersionStatus,
     WebhookEvent,
 )
 from labeler_backend.server.types import Answer, HungUp
@@ -28,7 +29,9 @@ from labeler_backend.server.types import Answer, HungUp
 VERSION = "fake-1"
 
 
-def triangle(region: str, label: str = "car", points: list[list[float]] | None = None) -> dict[str, Any]:
+def triangle(
+    region: str, label: str = "car", points: Sequence[Sequence[float]] | None = None
+) -> dict[str, Any]:
     """A polygon as Label Studio writes one."""
     value = {"points": points or [[1, 1], [20, 1], [20, 20]], "closed": True, "polygonlabels": [label]}
     envelope = {"from_name": "poly", "to_name": "image", "original_width": 640, "original_height": 480}
@@ -191,6 +194,8 @@ def busy() -> StatusReport:
         training=TrainingStatus(
             state="running", progress=0.25, doing="fitting", why="10 annotations", started=now - 30, left=7
         ),
+        versions=[_version(number) for number in range(3)],
+        seconds_saved=41_000,
     )
     quiet = project.model_copy(
         update={
@@ -206,6 +211,7 @@ def busy() -> StatusReport:
             "predicted_tasks": 1,
         }
         | {"accepted": 0, "edited": 0, "rejected": 0, "drawn": 0}
+        | {"versions": [], "seconds_saved": 0.0}
     )
     caches = [
         CacheStatus(name="features", bytes=3_412_000_000, max_bytes=10_000_000_000, hits=4120, misses=12873),
@@ -220,6 +226,24 @@ def busy() -> StatusReport:
             "projects": [project, quiet],
             "failures": failures,
         }
+    )
+
+
+def _version(head: int) -> VersionStatus:
+    """The better, the later; 0 = before the first head."""
+    return VersionStatus(
+        version=f"{VERSION}-h{head}" if head else VERSION,
+        head=head or None,
+        annotations=70,
+        bulk=3,
+        accepted=50 + 20 * head,
+        edited=30,
+        redrawn=10,
+        rejected=10,
+        drawn=20,
+        relabelled=5,
+        mean_iou=0.7 + 0.1 * head,
+        seconds_saved=4000.0,
     )
 
 

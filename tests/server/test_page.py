@@ -42,6 +42,8 @@ def test_busy_page_shows_what_is_going_on() -> None:
         "288 edited",
         "411 rejected",
         "97 drawn by hand",
+        "about 11.4 h saved, by estimate",
+        "fake-1 42 % accepted · IoU 0.70 head 1 50 % accepted · IoU 0.80 head 2 56 % accepted · IoU 0.90",
         "Project 9 1 task pre-annotated, 0 submitted Nothing submitted yet.",
         "Head 3 answers as fake-1-h3 : car, van. logistic, from 212 images",
         "on 40 held out: panoptic quality 0.41 → 0.53, AP50 0.50 → 0.61, foreground IoU 0.80 → 0.84.",

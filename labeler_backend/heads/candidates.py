@@ -1,0 +1,113 @@
+"""From the pixel head's maps and the emergent proposals to regions of which some are objects.
+
+Where objects touch, no single threshold parts them all. So every plausible reading is offered: connected
+parts at several thresholds, and their watersheds at several smoothings of the distance to the outline;
+`quality.py` says which reading is right, as component trees are used for cells (Arteta et al. 2012, "Learning
+to Detect Cells Using Non-overlapping Extremal Regions").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+from labeler_backend.backbone.features import FloatArray
+from labeler_backend.heads.pixels import PixelMaps
+from labeler_backend.heads.windows import Window, shrunk
+from labeler_backend.masks.rle import BoolMask
+from labeler_backend.proposals.types import Proposal
+
+THRESHOLDS = (0.5, 0.25, 0.75)
+SMOOTHINGS = (1.0, 2.0, 4.0)
+"""Pixels: a larger one cuts less."""
+LEAST_AREA = 8
+MOST = 2500
+"""Regions of one image; further readings are left out past it."""
+
+WHOLE, CUT, EMERGENT = 0, 1, 2
+"""Where a region comes from: a connected part at the first threshold, any other reading, or the proposals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One reading of a part of the picture.
+
+    Attributes:
+        window: the mask on the working picture.
+        source: WHOLE, CUT or EMERGENT.
+        proposal: the emergent one it is, or None.
+    """
+
+    window: Window
+    source: int
+    proposal: Proposal | None = None
+
+
+def gather(maps: PixelMaps, proposals: Sequence[Proposal]) -> list[Region]:
+    """All regions of one image, those of the maps first."""
+    found: list[Region] = []
+    seen: set[tuple[int, ...]] = set()
+    for source, labels in _readings(maps):
+        if len(found) > MOST:
+            break
+        for window in _windows(labels):
+            # the same blob, cut or not, at another threshold: told by its box and area
+            key = (*window.corner, *window.mask.shape, window.area)
+            if key not in seen:
+                seen.add(key)
+                found.append(Region(window, source))
+    for proposal in proposals:
+        window = shrunk(proposal.rle, maps.size)
+        if window.area >= LEAST_AREA:
+            found.append(Region(window, EMERGENT, proposal))
+    return found
+
+
+def _readings(maps: PixelMaps) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
+    """Label maps (h, w), 0 = nothing."""
+    figure = 1 - maps.classes[0]
+    for threshold in THRESHOLDS:
+        mask = figure > threshold
+        if mask.any():
+            labels = _connected(mask)
+            yield (WHOLE if threshold == THRESHOLDS[0] else CUT), labels
+            yield from ((CUT, cut) for cut in _cuts(mask, labels))
+
+
+def _connected(mask: BoolMask) -> npt.NDArray[np.int32]:
+    return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1], np.int32)
+
+
+def _cuts(mask: BoolMask, blobs: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
+    """Watersheds of the blobs that have more than one peak of the distance to their outline."""
+    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+    for smoothing in SMOOTHINGS:
+        smooth = np.asarray(cv2.GaussianBlur(distance, (0, 0), smoothing), np.float32)
+        side = 2 * round(1.5 * smoothing) + 1
+        peaks = (cv2.dilate(smooth, np.ones((side, side), np.uint8)) == smooth) & mask
+        count, markers = cv2.connectedComponents(peaks.astype(np.uint8))
+        owner = np.zeros(count, np.int32)
+        owner[markers[peaks]] = blobs[peaks]
+        several = np.bincount(owner[1:], minlength=int(blobs.max()) + 1) > 1
+        several[0] = False
+        if several.any():
+            part = several[blobs]
+            yield np.asarray(watershed(-smooth, np.where(part, markers, 0), mask=part), np.int32)
+
+
+def _windows(labels: npt.NDArray[np.int32]) -> Iterator[Window]:
+    areas = np.bincount(labels.ravel())
+    for index, place in enumerate(ndimage.find_objects(labels), start=1):
+        if place is not None and areas[index] >= LEAST_AREA:
+            yield Window((place[0].start, place[1].start), labels[place] == index)
+
+
+def overlaps(a: FloatArray, areas_a: FloatArray, areas_b: FloatArray) -> FloatArray:
+    """IoU (n, m) from intersections (n, m) and areas."""
+    return np.asarray(a / np.maximum(areas_a[:, None] + areas_b[None] - a, 1), np.float32)

@@ -1,0 +1,276 @@
+"""Numbers per region that tell an object from a part of one, several, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.heads.candidates import EMERGENT, WHOLE, Region, overlaps
+from labeler_backend.heads.pairs import COARSE, Stack, coarse_cover, stack
+from labeler_backend.heads.pixel_crops import normalised
+from labeler_backend.heads.pixels import PixelMaps
+from labeler_backend.heads.types import Sample
+from labeler_backend.masks import rle
+from labeler_backend.media import RGB
+
+SAME = 0.93
+"""IoU from which two regions are one."""
+PIXEL_SHARE = 0.7
+"""Of the pixel map in a region's class; the rest is the token map's."""
+SPREAD_LEAST = 0.3
+"""Of log areas: labelled objects are never taken to be more alike than that."""
+EMERGENT_COLUMN, MAP_COLUMN = 0, 1
+"""Columns that rank regions without having learned anything: by the emergent score, by the maps."""
+_KERNEL = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large the labelled objects are: log of the share of the picture, per class.
+
+    Attributes:
+        middle: (K,) median.
+        spread: (K,) standard deviation.
+    """
+
+    middle: FloatArray
+    spread: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Regions of one image without near-duplicates, and what is known of each.
+
+    Attributes:
+        regions: n of them.
+        values: (n, F) float32.
+        classes: (n,) index of the likeliest class, 0 = the first after the background.
+        members: their windows.
+        shared: (n, n) pixels in common.
+    """
+
+    regions: tuple[Region, ...]
+    values: FloatArray
+    classes: npt.NDArray[np.int64]
+    members: Stack
+    shared: FloatArray
+
+
+def sizes_of(samples: Sequence[Sample], classes: Sequence[str]) -> Sizes:
+    """Sizes of labelled objects; a class with few borrows spread from all, one with none takes all."""
+    logs: dict[str, list[float]] = {name: [] for name in classes}
+    for sample in samples:
+        pixels = sample.features.image_size[0] * sample.features.image_size[1]
+        for label, mask in zip(sample.labels, sample.masks, strict=True):
+            if label in logs:
+                logs[label].append(float(np.log(max(rle.area(mask), 1) / pixels)))
+    everything = [value for values in logs.values() for value in values] or [np.log(0.05)]
+    middle = [np.median(values or everything) for values in logs.values()]
+    common = float(np.var(everything))
+    spread = [
+        np.sqrt(((np.var(v) * len(v) if v else 0.0) + 2 * common) / (len(v) + 2)) for v in logs.values()
+    ]
+    return Sizes(np.asarray(middle, np.float32), np.maximum(spread, SPREAD_LEAST).astype(np.float32))
+
+
+def measure(
+    image: RGB,
+    features: Features,
+    class_map: FloatArray,
+    maps: PixelMaps,
+    regions: Sequence[Region],
+    sizes: Sizes,
+) -> Table:
+    """All numbers of all regions of one image.
+
+    Args:
+        image: (H, W, 3) uint8; any size with the picture's aspect.
+        features: of it.
+        class_map: (K+1, gh, gw) token probabilities, background first.
+        maps: of the pixel head.
+        regions: from `gather`.
+        sizes: of the labelled objects.
+    """
+    members = stack([region.window for region in regions], maps.size)
+    shared = members.shared(members)
+    alike = overlaps(shared, members.areas, members.areas)
+    source = np.array([region.source for region in regions], np.int64)
+    emergent = np.array([r.proposal.score if r.proposal else 0.0 for r in regions], np.float32)
+    keep = _distinct(alike)
+    kept = [regions[i] for i in keep]
+    common = np.column_stack(
+        [
+            (np.where(alike[keep] > 0.7, emergent, 0)).max(axis=1, initial=0),
+            np.log1p((alike[keep] > 0.8) @ (source != EMERGENT)),
+            np.where(source == WHOLE, alike[keep], 0).max(axis=1, initial=0),
+            source[keep] == EMERGENT,
+            source[keep] == WHOLE,
+        ]
+    ).reshape(len(keep), 5)
+    members, shared = stack([r.window for r in kept], maps.size), shared[np.ix_(keep, keep)]
+    inside, classes = _inside(members, maps, class_map)
+    shape = _around(kept, members, maps, image, classes)
+    size = np.log(np.maximum(members.areas, 1) / maps.depth.size)
+    off = (size - sizes.middle[classes]) / sizes.spread[classes] if len(kept) else size
+    nested = (shared / np.maximum(members.areas, 1)[:, None] > 0.85) & (
+        members.areas[:, None] < 0.75 * members.areas[None]
+    )
+    by_map = np.clip(inside[:, 1] - shape[:, 0], 0, 1) * shape[:, 8] if len(kept) else size
+    values = np.column_stack(
+        [
+            common[:, 0] * inside[:, 1],
+            by_map,
+            common,
+            inside,
+            shape,
+            inside[:, 0] - shape[:, 0],
+            shape[:, 1] - shape[:, 2],
+            np.column_stack([off, np.abs(off), np.minimum(off, 0) ** 2, np.maximum(off, 0) ** 2, size]),
+            np.log1p(nested.sum(axis=0)),
+            np.log1p(nested.sum(axis=1)),
+        ]
+    )
+    return Table(tuple(kept), values.astype(np.float32), classes, members, shared)
+
+
+def _distinct(alike: FloatArray) -> npt.NDArray[np.int64]:
+    """The first of each set of near-duplicates."""
+    alive, keep = np.ones(len(alike), bool), []
+    for index in range(len(alike)):
+        if alive[index]:
+            keep.append(index)
+            alive &= ~(alike[index] > SAME)
+    return np.array(keep, np.int64)
+
+
+def _inside(
+    members: Stack, maps: PixelMaps, class_map: FloatArray
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Means of the maps inside the regions, and each region's likeliest class."""
+    size, count = (maps.size[1], maps.size[0]), len(maps.classes)
+    tokens = np.stack([cv2.resize(c, size, interpolation=cv2.INTER_LINEAR) for c in class_map])
+    figure = 1 - maps.classes[0]
+    means = members.means(
+        np.concatenate([maps.classes, tokens, np.stack([figure**2, maps.depth])]).astype(np.float32)
+    )
+    pixel, token = means[:, :count], means[:, count : 2 * count]
+    chance = PIXEL_SHARE * pixel[:, 1:] + (1 - PIXEL_SHARE) * token[:, 1:]
+    classes = chance.argmax(axis=1)
+    each = np.arange(len(classes))
+    inner = 1 - pixel[:, 0]
+    return np.column_stack(
+        [
+            inner,
+            chance[each, classes],
+            chance[each, classes] / np.maximum(chance.sum(axis=1), 1e-4),
+            np.sqrt(np.maximum(means[:, -2] - inner**2, 0)),
+            means[:, -1],
+            1 - token[:, 0],
+            token[each, 1 + classes],
+        ]
+    ).astype(np.float32), classes
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """Maps at one scale: figure, depth, gradient (h, w) and classes (K, h, w)."""
+
+    figure: FloatArray
+    depth: FloatArray
+    gradient: FloatArray
+    classes: FloatArray
+
+
+def _levels(image: RGB, maps: PixelMaps) -> tuple[_Level, _Level]:
+    """At the working size, and COARSE times smaller."""
+    height, width = maps.size
+    picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    grey = cv2.GaussianBlur(normalised(np.asarray(picture, np.uint8)).mean(axis=2), (0, 0), 1.0)
+    slope = cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    slope = np.asarray(slope / (slope.mean() + 1e-3), np.float32)
+    fine = _Level(1 - maps.classes[0], maps.depth, slope, maps.classes[1:])
+
+    def small(values: FloatArray) -> FloatArray:
+        size = (width // COARSE, height // COARSE)
+        return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+
+    coarse = _Level(
+        small(fine.figure), small(fine.depth), small(slope), np.stack([small(c) for c in fine.classes])
+    )
+    return fine, coarse
+
+
+def _around(
+    regions: Sequence[Region], members: Stack, maps: PixelMaps, image: RGB, classes: npt.NDArray[np.int64]
+) -> FloatArray:
+    """(n, 15): the ring, the outline and the shape of each region, large ones on the coarse level."""
+    fine, coarse = _levels(image, maps)
+    rows = []
+    for index, region in enumerate(regions):
+        window = region.window
+        if members.large[index]:
+            cover, corner = coarse_cover(window)
+            rows.append(_outline(cover >= 0.5, corner, coarse, int(classes[index])))
+        else:
+            rows.append(_outline(window.mask, window.corner, fine, int(classes[index])))
+    return np.array(rows, np.float32).reshape(len(rows), 15)
+
+
+def _outline(mask: npt.NDArray[np.bool_], corner: tuple[int, int], level: _Level, name: int) -> list[float]:
+    area = max(1, int(np.count_nonzero(mask)))
+    reach = int(np.clip(round(0.12 * np.sqrt(area)), 1, 8))
+    (y, x), (height, width), margin = corner, mask.shape, reach + 1
+    bottom, right = level.figure.shape
+    y0, x0 = max(0, y - margin), max(0, x - margin)
+    place = (slice(y0, min(bottom, y + height + margin)), slice(x0, min(right, x + width + margin)))
+    body = np.zeros((place[0].stop - y0, place[1].stop - x0), np.uint8)
+    body[y - y0 : y - y0 + height, x - x0 : x - x0 + width] = mask
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    ring = (cv2.dilate(body, ellipse) - body).astype(bool)
+    inner = (body - cv2.erode(body, _KERNEL)).astype(bool)
+    outer = (cv2.dilate(body, _KERNEL) - body).astype(bool)
+    figure, depth, slope = level.figure[place], level.depth[place], level.gradient[place]
+    borders = (y == 0) + (x == 0) + (y + height == bottom) + (x + width == right)
+    return [
+        _mean(figure, ring),
+        _mean(figure, inner),
+        _mean(figure, outer),
+        _mean(slope, inner | outer),
+        _mean(depth, inner),
+        _mean(depth, outer),
+        float(depth[body > 0].max(initial=0)),
+        _mean(figure > 0.5, outer),
+        *_shape(body, area),
+        float(borders),
+        _mean(slope, body > 0),
+        _mean(level.classes[name][place], ring),
+    ]
+
+
+def _mean(values: npt.NDArray[np.generic], where: npt.NDArray[np.bool_]) -> float:
+    chosen = values[where]
+    return float(chosen.mean()) if chosen.size else 0.0
+
+
+def _shape(body: npt.NDArray[np.uint8], area: int) -> tuple[float, float, float, float]:
+    """Solidity, roundness, log of the length over the width, thickness."""
+    outlines, _ = cv2.findContours(body, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not outlines:
+        return 0.0, 0.0, 0.0, 0.0
+    points = np.concatenate(outlines)
+    hull = cv2.convexHull(points)
+    covered = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
+    around = sum(cv2.arcLength(outline, True) for outline in outlines) + 4
+    long, wide = cv2.minAreaRect(points)[1]
+    thick = cv2.distanceTransform(np.pad(body, 1), cv2.DIST_L2, 3).max()
+    return (
+        min(1.0, area / covered),
+        4 * np.pi * area / around**2,
+        float(np.log((max(long, wide) + 1) / (min(long, wide) + 1))),
+        float(thick / np.sqrt(area)),
+    )
