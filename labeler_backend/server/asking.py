@@ -19,6 +19,7 @@ from labeler_backend.server.tally import Tally
 logger = logging.getLogger("labeler_backend")
 
 START = "START_TRAINING"
+BUTTON = "Start Training"
 _SOON, _SETTLED = 1.0, 10.0  # seconds from a button, and from an annotation after which more may come
 
 Name = Callable[[str], str | None]
@@ -74,7 +75,7 @@ class Asking:
         if not project:
             return
         if event.action == START:
-            self._ask(project, "Start Training", _SOON)
+            self._ask(project, BUTTON, _SOON)
             return
         try:
             count = self._tally.note(project, event)
@@ -85,7 +86,7 @@ class Asking:
             self._ask(project, f"{self._every} annotations", _SETTLED)
 
     def _ask(self, project: str, why: str, delay: float) -> None:
-        self._problems.pop(project, None)
+        failed = self._problems.pop(project, None) is not None
         try:
             name = self._name(project)
             if name is None:
@@ -93,7 +94,8 @@ class Asking:
                     "Which Label Studio this project belongs to is not known: open Settings > Model there "
                     "once, or set LABEL_STUDIO_URL."
                 )
-            if self._folder(name).ask(project, why, delay):
+            new = self._folder(name).ask(project, why, delay)
+            if new or failed or why == BUTTON:  # pressed again, perhaps since nothing happened
                 self._queue.put(name, delay)
         except (LabelerError, OSError) as error:
             text = (

@@ -116,12 +116,6 @@ class JobFolder:
         """What is wanted and has not begun."""
         return _read(self._wanted, _ASKED)
 
-    def take(self) -> Asked | None:
-        """`asked`, which from now on is wanted no longer; for who holds the lock."""
-        asked = self.asked()
-        self._wanted.unlink(missing_ok=True)
-        return asked
-
     @contextmanager
     def locked(self) -> Iterator[bool]:
         """Whether this process now is the one that trains this project."""
@@ -148,8 +142,13 @@ class JobFolder:
             return True
 
     def begin(self, job: Job) -> None:
-        """`write`, and keeps a little room on the disk for how it ends."""
+        """What was wanted begins: `write`, and a little room kept on the disk for how it ends.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         self.write(job)
+        self._wanted.unlink(missing_ok=True)  # only now, so that at any time one of the two says how it is
         with contextlib.suppress(OSError):
             self._reserve.write_bytes(os.urandom(_RESERVE))
 

@@ -113,7 +113,7 @@ class Journal:
 
     def projects(self) -> list[ProjectStatus]:
         """Those seen so far."""
-        names = sorted({*self._acceptance.projects(), *self._notes})
+        names = sorted({*self._acceptance.projects(), *self._notes, *self._titles})
         return [
             ProjectStatus(
                 id=name,

@@ -275,7 +275,6 @@ class ProjectStatus(BaseModel):
     versions: list[VersionStatus] = Field(default=[], description="In the order of their first use.")
     seconds_saved: float = Field(default=0.0, description="An estimate, of all versions together.")
 
-
     head: HeadStatus | None = Field(
         default=None, description="What was learned and serves; null before that."
     )

@@ -71,10 +71,9 @@ class Runner:
                 if not mine:  # whoever has it looks for what is wanted when it is through
                     break
                 folder.bury()
-                taken = folder.take()
-                if taken is None:
+                if (asked := folder.asked()) is None:
                     break
-                self._run(folder, taken)
+                self._run(folder, asked)
                 ran = True
         return ran
 
@@ -100,8 +99,8 @@ class Runner:
             self._current = (folder, asked, job)
 
         try:
-            folder.begin(job)
             self._current = (folder, asked, job)
+            folder.begin(job)
             self._begun(asked.project)
             done = self._train(asked.project, progress)
         except Exception as error:

@@ -11,6 +11,8 @@ from typing import Any
 from labeler_backend.server.protocol import (
     CacheStatus,
     Failure,
+    HeadStatus,
+    Measured,
     ModelStatus,
     Prediction,
     PredictRequest,
@@ -18,6 +20,7 @@ from labeler_backend.server.protocol import (
     QueueStatus,
     SetupRequest,
     StatusReport,
+    TrainingStatus,
     VersionStatus,
     WebhookEvent,
 )
@@ -177,6 +180,20 @@ def busy() -> StatusReport:
         edited=288,
         rejected=411,
         drawn=97,
+        head=HeadStatus(
+            number=3,
+            model_version=f"{VERSION}-h3",
+            kind="logistic",
+            classes=["car", "van"],
+            images=212,
+            created_at="2026-11-23T22:00:00+00:00",
+            before=Measured(images=40, pq=0.41, ap50=0.5, foreground=0.8, miou=None),
+            after=Measured(images=40, pq=0.53, ap50=0.61, foreground=0.84, miou=None),
+            reason="It is better.",
+        ),
+        training=TrainingStatus(
+            state="running", progress=0.25, doing="fitting", why="10 annotations", started=now - 30, left=7
+        ),
         versions=[_version(number) for number in range(3)],
         seconds_saved=41_000,
     )
@@ -186,6 +203,10 @@ def busy() -> StatusReport:
             "title": None,
             "link": None,
             "notes": [],
+            "head": None,
+            "training": TrainingStatus(
+                state="failed", reason="There is <b>no</b> accepted region.", ended=now - 120, left=1
+            ),
             "annotated_tasks": 0,
             "predicted_tasks": 1,
         }

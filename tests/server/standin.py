@@ -34,6 +34,7 @@ from labeler_backend.server.trainings import Trainings
 from labeler_backend.store import Store
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import MediaPolicy
+from tests.heads.made import MODEL
 
 POLYGONS = (
     '<View><Image name="image" value="$image"/>'
@@ -63,7 +64,7 @@ class StandIn:
     settings: ProposalSettings = field(default_factory=ProposalSettings)
     encoder: Any = field(
         default_factory=lambda: SimpleNamespace(
-            device=torch.device("cpu"), dtype=torch.float32, model_key="standin", model=nn.Identity()
+            device=torch.device("cpu"), dtype=torch.float32, model_key=MODEL, model=nn.Identity()
         )
     )
 
