@@ -20,7 +20,7 @@ LAID_OUT = [
 ]
 
 
-def trained(samples: list[Sample], steps: int = 30) -> PixelHead:
+def trained(samples: list[Sample], steps: int = 60) -> PixelHead:
     return pixels.fit(samples, [class_map(s, CLASSES) for s in samples], CLASSES, steps=steps)
 
 
