@@ -135,7 +135,7 @@ def picture(labeler: Labeler, data: Path, name: str, person: bool) -> Picture:
             picture=working_picture(image, features, KEPT_ZOOM),
             labels=tuple(label for label, _ in objects),
             masks=masks,
-            coverage=coverage(masks, image.shape[:2], features.grid),
+            coverage=coverage(masks, features.image_size, features.grid),
             unknown=np.zeros(features.grid, np.uint8),
             trust=CORRECTED,
             proposals=tuple(labeler.pool(image, features)),
