@@ -82,7 +82,10 @@ class Head:
         return Answer(tuple(found), confidence(found, class_map, self.novelty.of(features)))
 
     def to_files(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
-        """Tensors and facts, as safetensors and JSON can hold them."""
+        """Tensors and facts, as safetensors and JSON can hold them.
+
+        Arrays are in C order: safetensors writes memory as it lies, and the network's lies channels last.
+        """
         facts = {
             "format": FORMAT,
             "kind": self.kind,
@@ -92,7 +95,8 @@ class Head:
             "n_images": self.n_images,
         }
         parts = {f"instances.{name}": value for name, value in self.instances.to_tensors().items()}
-        return {**maps.tensors_of(self.map), **parts, **self.novelty.tensors()}, facts
+        tensors = {**maps.tensors_of(self.map), **parts, **self.novelty.tensors()}
+        return {name: np.asarray(value, order="C") for name, value in tensors.items()}, facts
 
     @classmethod
     def from_files(cls, tensors: dict[str, Any], facts: dict[str, Any]) -> Head:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from labeler_backend import cli
 from tests.backbone.tiny import save_tiny
+from tests.heads.made_heads import hurried
 
 Call = Callable[..., Result]
 
@@ -27,7 +28,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path) -> Call:
-    """`labeler …` beside the test's files, with data of its own."""
+    """`labeler …` beside the test's files, with data of its own; trainings are hurried."""
+    hurried(monkeypatch)
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LABELER_CACHE_DIR", str(model / "cache"))

@@ -7,8 +7,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 
 from labeler_backend.backbone.features import Features
+from labeler_backend.heads import pixels, quality
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.training import Trained, train
 from labeler_backend.heads.types import CORRECTED, Metrics, Sample
@@ -62,9 +64,18 @@ def trained(better: bool = True, n_images: int = 3, **more: Any) -> Trained:
     )
 
 
+def hurried(patch: pytest.MonkeyPatch) -> None:
+    """The networks take few steps: what they are worth is not what these tests are about, and time is."""
+    patch.setattr(pixels, "STEPS", 4)
+    patch.setattr(pixels, "STEPS_MOST", 8)
+    patch.setattr(quality, "STEPS", 40)
+
+
 @cache
 def _train(n_images: int) -> Trained:
-    return train([sample(f"{i:02x}", i) for i in range(n_images)])
+    with pytest.MonkeyPatch.context() as patch:
+        hurried(patch)
+        return train([sample(f"{i:02x}", i) for i in range(n_images)])
 
 
 def same(a: Head, b: Head) -> bool:

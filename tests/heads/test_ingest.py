@@ -125,7 +125,7 @@ def test_a_record_becomes_a_sample(world: World) -> None:
     assert found.masks == (box(SIZE, 10, 20, 50, 60), box(SIZE, 0, 0, 20, 20))
     assert found.coverage.tolist()[1][0] == [255, 0, 0, 0, 0]
     assert not found.unknown.any()
-    assert found.picture.shape == (*found.features.input_size, 3)
+    assert found.picture.shape == (80, 96, 3)  # as fine as the image is, in multiples of 8
     assert len(found.proposals) == 1
     assert (world.progress, world.told) == ([(1, 1)], [])
 

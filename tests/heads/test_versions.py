@@ -230,15 +230,17 @@ def spoiled(name: str, value: float) -> Head:
 
 
 @pytest.mark.parametrize(
-    ("head", "says"),
+    ("name", "value", "says"),
     [
-        pytest.param(spoiled("bias", math.nan), "holds no probabilities", id="nan"),
-        pytest.param(spoiled("bias", 50.0), "otherwise than before", id="another"),
+        pytest.param("map.bias", math.nan, "class map holds no probabilities", id="map-nan"),
+        pytest.param("map.bias", 50.0, "otherwise than before", id="another-map"),
+        pytest.param("instances.pixels.net.out.bias", math.nan, "pixel map holds", id="pixels-nan"),
+        pytest.param("instances.pixels.net.out.bias", 50.0, "otherwise than before", id="other-pixels"),
     ],
 )
-def test_self_test_refuses(head: Head, says: str) -> None:
+def test_self_test_refuses(name: str, value: float, says: str) -> None:
     with pytest.raises(HeadError, match=says):
-        check_head(head, trained().head, sample())
+        check_head(spoiled(name, value), trained().head, sample())
 
 
 def test_self_test_accepts_a_sound_head() -> None:
