@@ -16,6 +16,7 @@ from labeler_backend.backbone.preprocess import target_size
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.types import Answer
 from labeler_backend.media import RGB
+from labeler_backend.proposals.objects import side_by_side
 from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSettings, propose
 from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal
@@ -109,6 +110,11 @@ class Labeler:
     def pool(self, image: RGB, features: Features) -> list[Proposal]:
         """The POOL likeliest emergent proposals, whatever their score: what heads learn and choose from."""
         return propose(image, features, self.roles, ProposalSettings(max_proposals=POOL, min_score=0.0))
+
+    def shown(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """Those of a pool that an annotator gets to see while there is no head, side by side."""
+        likely = [p for p in proposals if p.score >= self.settings.min_score]
+        return side_by_side(likely[: self.settings.max_proposals])
 
     def answer(self, image: RGB, features: Features) -> Answer:
         """Proposals within `settings`, and how sure the head is of the image.

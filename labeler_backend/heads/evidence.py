@@ -231,9 +231,9 @@ def _outline(mask: npt.NDArray[np.bool_], corner: tuple[int, int], level: _Level
     body = np.zeros((place[0].stop - y0, place[1].stop - x0), np.uint8)
     body[y - y0 : y - y0 + height, x - x0 : x - x0 + width] = mask
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    ring = (cv2.dilate(body, ellipse) - body).astype(bool)
-    inner = (body - cv2.erode(body, _KERNEL)).astype(bool)
-    outer = (cv2.dilate(body, _KERNEL) - body).astype(bool)
+    ring = np.asarray(cv2.dilate(body, ellipse) - body, np.uint8)
+    inner = np.asarray(body - cv2.erode(body, _KERNEL), np.uint8)
+    outer = np.asarray(cv2.dilate(body, _KERNEL) - body, np.uint8)
     figure, depth, slope = level.figure[place], level.depth[place], level.gradient[place]
     borders = (y == 0) + (x == 0) + (y + height == bottom) + (x + width == right)
     return [
@@ -243,18 +243,18 @@ def _outline(mask: npt.NDArray[np.bool_], corner: tuple[int, int], level: _Level
         _mean(slope, inner | outer),
         _mean(depth, inner),
         _mean(depth, outer),
-        float(depth[body > 0].max(initial=0)),
-        _mean(figure > 0.5, outer),
+        float(cv2.minMaxLoc(depth, body)[1]),
+        _mean((figure > 0.5).astype(np.uint8), outer),
         *_shape(body, area),
         float(borders),
-        _mean(slope, body > 0),
+        _mean(slope, body),
         _mean(level.classes[name][place], ring),
     ]
 
 
-def _mean(values: npt.NDArray[np.generic], where: npt.NDArray[np.bool_]) -> float:
-    chosen = values[where]
-    return float(chosen.mean()) if chosen.size else 0.0
+def _mean(values: FloatArray | npt.NDArray[np.uint8], where: npt.NDArray[np.uint8]) -> float:
+    """Where nothing is set: 0."""
+    return float(cv2.mean(values, where)[0])  # type: ignore[index]
 
 
 def _shape(body: npt.NDArray[np.uint8], area: int) -> tuple[float, float, float, float]:

@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from labeler_backend.backbone.features import Features
-from labeler_backend.backbone.preprocess import resize
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.heads.errors import SampleError
 from labeler_backend.heads.marks import Marks, fit, marks_of, unknown_share
+from labeler_backend.heads.pixels import working_picture
 from labeler_backend.heads.samples import ImageFacts, SampleStore, coverage
 from labeler_backend.heads.types import Sample
 from labeler_backend.media import RGB
@@ -46,7 +46,12 @@ class Encodes(Protocol):
     def pool(self, image: RGB, features: Features) -> list[Proposal]:
         """Emergent proposals, many of them, by falling score."""
 
+    def shown(self, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
+        """Those of a pool that an annotator gets to see."""
 
+
+KEPT_ZOOM = 2.0
+"""Pictures are kept at up to so many times what the model sees: small objects need it."""
 Progress = Callable[[int, int | None], None]
 """Told how many records are done, and of how many where that is known."""
 
@@ -296,7 +301,7 @@ class _Run:
             key=key,
             group=marks.group(key),
             features=features,
-            picture=resize(image, features.input_size),
+            picture=working_picture(image, features, KEPT_ZOOM),
             labels=fitted.labels,
             masks=fitted.masks,
             coverage=coverage(fitted.masks, size, features.grid),

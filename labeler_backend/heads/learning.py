@@ -34,6 +34,7 @@ def learn(
     *,
     source: str = "",
     total: int | None = None,
+    kind: str = "auto",
 ) -> Version:
     """A new version from all that people accepted; it serves where it is better than what served.
 
@@ -49,6 +50,7 @@ def learn(
         source: where the records come from; without, from the project itself. What came from there before
             and is not among them counts no longer.
         total: number of records, where it is known.
+        kind: as for `train`.
 
     Raises:
         HeadError: nothing can be learned, another training of this project runs, or the disk is full.
@@ -62,7 +64,7 @@ def learn(
         here = source or project_folder.name
         ingest(records, open_image, labeler, store, _reading(progress), tell, source=here, total=total)
         current, learned = _served(versions, serving, model_key, tell)
-        trained = train(store, current, learned, _training(progress))
+        trained = train(store, current, learned, _training(progress), kind=kind, shown=labeler.shown)
         for sentence in store.problems:
             tell(Problem(sentence, "left out"))
         test = partial(check_head, trained=trained.head, sample=next(iter(store)))

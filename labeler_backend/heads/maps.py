@@ -56,7 +56,7 @@ def probabilities(model: MapModel, features: Features) -> FloatArray:
 
 
 def recipes(images: int, kind: str = "auto") -> list[Recipe]:
-    """What is tried with so many images: neighbours up to 20, regression from 2 on, or only what was asked."""
+    """What is tried with so many images: neighbours up to 20, regression from 2 on; or what was asked for."""
     tried = [Recipe("knn")] if kind == "knn" or (kind == "auto" and images <= 20) else []
     if kind == "logistic" or (kind == "auto" and images > 1):
         tried += [Recipe("logistic", penalty) for penalty in (PENALTIES if images > 1 else PENALTIES[1:2])]
@@ -99,7 +99,7 @@ def _held_out(
     found: dict[int, FloatArray] = {}
     for part in np.unique(folds):
         rest = np.flatnonzero(folds != part)
-        seen = rest if len(rest) else np.arange(len(samples))
+        seen = [int(i) for i in rest] or range(len(samples))
         model = recipe.fit(table([samples[i] for i in seen], classes))
         for index in np.flatnonzero(folds == part):
             found[int(index)] = probabilities(model, samples[index].features)

@@ -27,10 +27,10 @@ class Stack:
 
     Attributes:
         size: (h, w) of the working picture, multiples of COARSE.
-        areas: (n,) in pixels.
+        areas: (n,) in pixels; of large ones, of the cells they stand for.
         large: (n,) bool.
         fine: (n, h·w), 1 where a small window is set; rows of large ones are empty.
-        coarse: (n, h·w / COARSE²), pixels set per cell, of all windows.
+        coarse: (n, h·w / COARSE²), pixels set per cell; large windows have all of a cell or nothing.
     """
 
     size: tuple[int, int]
@@ -57,12 +57,12 @@ class Stack:
 
 def stack(windows: Sequence[Window], size: tuple[int, int]) -> Stack:
     """`Stack` of windows of a picture of `size` (h, w)."""
-    fine, coarse, areas = _Rows(size[0] * size[1]), _Rows(size[0] * size[1] // COARSE**2), []
+    fine, coarse = _Rows(size[0] * size[1]), _Rows(size[0] * size[1] // COARSE**2)
+    large: list[bool] = []
     for window in windows:
-        area = window.area
-        areas.append(area)
-        if area >= LARGE:
-            fine.add(np.zeros(0, np.int32), np.zeros(0, np.float32))
+        large.append(window.area >= LARGE)
+        if large[-1]:
+            fine.add(np.zeros(0, np.int64), np.zeros(0, np.float32))
             coarse.add(*_cells(window, size))
             continue
         rows, columns = np.nonzero(window.mask)
@@ -70,8 +70,9 @@ def stack(windows: Sequence[Window], size: tuple[int, int]) -> Stack:
         ones = np.ones(len(rows), np.float32)
         fine.add(rows * size[1] + columns, ones)
         coarse.add((rows // COARSE) * (size[1] // COARSE) + columns // COARSE, ones)
-    exact = np.array(areas, np.float32)
-    return Stack(size, exact, exact >= LARGE, fine.matrix(), coarse.matrix())
+    cells = coarse.matrix()
+    areas = np.asarray(cells.sum(axis=1), np.float32).ravel()
+    return Stack(size, areas, np.array(large, bool), fine.matrix(), cells)
 
 
 class _Rows:
@@ -98,10 +99,11 @@ class _Rows:
 
 
 def _cells(window: Window, size: tuple[int, int]) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Indices of the cells a window touches, and pixels set in each."""
+    """Indices of the cells that are mostly set, each counted in full: so a window's IoU with itself is 1."""
     cover, (top, left) = coarse_cover(window)
-    rows, columns = np.nonzero(cover)
-    return (rows + top) * (size[1] // COARSE) + columns + left, cover[rows, columns] * np.float32(COARSE**2)
+    rows, columns = np.nonzero(cover >= 0.5)
+    cells = (rows + top) * (size[1] // COARSE) + columns + left
+    return cells, np.full(len(cells), COARSE**2, np.float32)
 
 
 def coarse_cover(window: Window) -> tuple[FloatArray, tuple[int, int]]:

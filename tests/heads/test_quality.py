@@ -1,0 +1,70 @@
+"""The model that tells objects from other regions."""
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from labeler_backend.heads.evidence import EMERGENT_COLUMN, MAP_COLUMN
+from labeler_backend.heads.quality import Quality, fit
+
+
+def tables(images: int, seed: int = 0, informative: int = 5) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Regions whose IoU depends on one of the numbers."""
+    rng = np.random.default_rng(seed)
+    values, ious = [], []
+    for _ in range(images):
+        numbers = rng.normal(0, 1, (60, 8)).astype(np.float32)
+        numbers[:, [EMERGENT_COLUMN, MAP_COLUMN]] = rng.random((60, 2))
+        values.append(numbers)
+        strength = numbers[:, informative] * (3 if informative < 2 else 1)
+        ious.append(np.clip(strength - (1.2 if informative < 2 else 0.2), 0, 1).astype(np.float32))
+    return values, ious
+
+
+def test_it_learns_what_makes_an_object_and_its_score_is_a_chance() -> None:
+    quality = fit(*tables(6))
+    assert quality.ranking == "learned"
+    values, ious = tables(4, seed=1)
+    scores, hits = quality.score(np.concatenate(values)), np.concatenate(ious) >= 0.5
+    assert scores[hits].mean() > 0.8
+    assert scores[~hits].mean() < 0.2
+    assert abs(scores.mean() - hits.mean()) < 0.07
+
+
+@pytest.mark.parametrize(
+    ("images", "informative"),
+    [
+        pytest.param(0, 5, id="no image"),
+        pytest.param(1, 5, id="one image"),
+    ],
+)
+def test_with_too_little_the_emergent_score_ranks(images: int, informative: int) -> None:
+    quality = fit(*tables(images, informative=informative))
+    assert quality.ranking == "emergent"
+    values = tables(1)[0][0]
+    assert spearmanr(quality.score(values), values[:, EMERGENT_COLUMN]).statistic > 0.99
+
+
+def test_regions_without_an_object_among_them_teach_nothing() -> None:
+    values, ious = tables(5)
+    assert fit(values, [np.zeros_like(iou) for iou in ious]).ranking == "emergent"
+
+
+def test_images_without_regions_do_no_harm() -> None:
+    values, ious = tables(5)
+    nothing = np.zeros((0, 8), np.float32)
+    assert fit([nothing, *values], [np.zeros(0, np.float32), *ious]).ranking == "learned"
+
+
+@pytest.mark.parametrize("images", [pytest.param(1, id="emergent"), pytest.param(6, id="learned")])
+def test_saved_and_loaded(images: int) -> None:
+    quality = fit(*tables(images))
+    back = Quality.from_tensors(quality.to_tensors())
+    values = tables(1, seed=2)[0][0]
+    np.testing.assert_allclose(back.score(values), quality.score(values), rtol=1e-5)
+    assert back.score(np.zeros((0, 8), np.float32)).shape == (0,)
+
+
+def test_the_same_regions_give_the_same_model() -> None:
+    values = tables(1, seed=2)[0][0]
+    np.testing.assert_array_equal(fit(*tables(6)).score(values), fit(*tables(6)).score(values))
