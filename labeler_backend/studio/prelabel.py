@@ -189,7 +189,7 @@ def prelabel(
         options: batch size, threads and the largest picture; overlays and polygons do not matter.
         progress: told after each task.
         stopped: once it says so, what has begun is finished and pushed, and the rest left.
-        uncertain_first: once all are made, those of the lowest score are pushed first; otherwise as they come.
+        uncertain_first: once all are made, those of the lowest score are pushed first.
 
     Raises:
         LabelerError: Label Studio cannot be reached any more, or takes nothing; what was pushed is kept.
