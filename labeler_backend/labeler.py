@@ -16,6 +16,7 @@ from labeler_backend.backbone.preprocess import target_size
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.types import Answer
 from labeler_backend.media import RGB
+from labeler_backend.proposals.objects import side_by_side
 from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSettings, propose
 from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal
@@ -37,6 +38,7 @@ class Labeler:
         settings: of the proposals.
         cache: where features are kept, or None.
         head: of a project; None = what emerges without labels.
+        head_name: which one that is, for `fingerprint`.
     """
 
     encoder: Encoder
@@ -45,6 +47,7 @@ class Labeler:
     settings: ProposalSettings = field(default_factory=ProposalSettings)
     cache: FeatureCache | None = None
     head: Head | None = None
+    head_name: str = ""
 
     @classmethod
     def load(
@@ -88,7 +91,8 @@ class Labeler:
     @property
     def fingerprint(self) -> str:
         """Everything that determines the answer."""
-        return f"{self.encoder.model_key} size={self.size} {self.settings.fingerprint()}"
+        head = f" head={self.head_name}" if self.head else ""
+        return f"{self.encoder.model_key} size={self.size} {self.settings.fingerprint()}{head}"
 
     def grid(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """(H, W) in pixels → (gh, gw) in patches."""
@@ -106,6 +110,11 @@ class Labeler:
     def pool(self, image: RGB, features: Features) -> list[Proposal]:
         """The POOL likeliest emergent proposals, whatever their score: what heads learn and choose from."""
         return propose(image, features, self.roles, ProposalSettings(max_proposals=POOL, min_score=0.0))
+
+    def shown(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """Those of a pool that an annotator gets to see while there is no head, side by side."""
+        likely = [p for p in proposals if p.score >= self.settings.min_score]
+        return side_by_side(likely[: self.settings.max_proposals])
 
     def answer(self, image: RGB, features: Features) -> Answer:
         """Proposals within `settings`, and how sure the head is of the image.

@@ -70,6 +70,7 @@ class Record:
         annotator: whose it is, where every annotator gets a data set of their own.
         video: name of the video whose frame it is.
         frame: which, from 0.
+        bulk: whether its instances were proposals that became annotations without anybody opening them.
     """
 
     id: int
@@ -82,6 +83,7 @@ class Record:
     annotator: str | None = None
     video: str | None = None
     frame: int | None = None
+    bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

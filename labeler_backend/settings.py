@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -17,9 +18,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from labeler_backend.errors import LabelerError
+from labeler_backend.report.costs import CostModel
 
 APP = "emergent-labeler"
 
@@ -48,6 +50,8 @@ class Settings(BaseSettings):
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: what the backbone computes in; `auto` takes what the device is fast at.
         cache_gb: the most the cached features may take, in GB (10⁹ bytes); 0 caches nothing.
+        costs: seconds of a person's work, by which the time that proposals save is estimated: as JSON,
+            {"draw_mask": 40}; what it does not name keeps its default.
     """
 
     model_config = SettingsConfigDict(env_prefix="LABELER_", env_ignore_empty=True, frozen=True)
@@ -58,6 +62,7 @@ class Settings(BaseSettings):
     device: str = "auto"
     dtype: DTypeName = "auto"
     cache_gb: float = Field(default=10.0, ge=0)
+    costs: CostModel = CostModel()
 
 
 def _parts(value: Any) -> Any:
@@ -112,6 +117,10 @@ class ServerSettings(Settings):
         media_cache_gb: the most the fetched pictures may take on disk, in GB (10⁹ bytes).
         max_pixels: pictures with more are refused before they are decoded.
         body_max_mb: the most a request of /predict or /webhook may have, in MB.
+        train_every: heads are trained after every so many submitted annotations of a project; 0 = only when
+            Start Training is pressed.
+        redis_url: where the queue of trainings is, for several servers that share `data_dir`; without it is
+            in a file.
         label_studio_url: `LABEL_STUDIO_URL`; where Label Studio is reached from here, if not under the
             address that it sends itself.
         label_studio_api_key: `LABEL_STUDIO_API_KEY`; a token of it, if not the one that it sends itself.
@@ -133,10 +142,27 @@ class ServerSettings(Settings):
     media_cache_gb: float = Field(default=5.0, ge=0)
     max_pixels: int = Field(default=100_000_000, gt=0)
     body_max_mb: float = Field(default=256.0, gt=0)
+    train_every: int = Field(default=10, ge=0)
+    redis_url: SecretStr | None = None
     label_studio_url: BaseUrl | None = Field(default=None, validation_alias=AliasChoices("LABEL_STUDIO_URL"))
     label_studio_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("LABEL_STUDIO_API_KEY")
     )
+
+    def handed_over(self) -> bytes:
+        """One line for a process that is to have the same settings. It holds secrets: only for a pipe."""
+        values = self.model_dump(mode="json")
+        secrets = {
+            name: value.get_secret_value()
+            for name in type(self).model_fields
+            if isinstance(value := getattr(self, name), SecretStr)
+        }
+        return json.dumps({**values, **secrets}).encode()
+
+    @classmethod
+    def taken_over(cls, line: bytes) -> ServerSettings:
+        """What `handed_over` gave."""
+        return cls(**json.loads(line))
 
     @model_validator(mode="after")
     def _login_is_whole(self) -> ServerSettings:
@@ -178,6 +204,10 @@ def _load(kind: type[Loaded], flags: dict[str, Any]) -> Loaded:
         settings = kind(**flags)
     except ValidationError as error:
         raise LabelerError(_sentence(error, flags)) from None  # the cause would show passwords
+    except SettingsError as error:  # of the one setting that is JSON
+        raise LabelerError(
+            'LABELER_COSTS cannot be used: it has to be JSON such as {"draw_mask": 40}.'
+        ) from error
     folders = {"cache_dir": settings.cache_dir, "data_dir": settings.data_dir}
     return settings.model_copy(
         update={name: Path(os.path.expanduser(path)) for name, path in folders.items()}
@@ -188,6 +218,8 @@ def _sentence(error: ValidationError, flags: dict[str, Any]) -> str:
     """What is wrong with the first unusable setting, by the name under which it was given."""
     first = error.errors(include_url=False)[0]
     why = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "unexpected_keyword_argument":
+        why = f"there is no {first['loc'][-1]}"
     if not first["loc"]:
         return f"{why}."
     name = str(first["loc"][0])

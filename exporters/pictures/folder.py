@@ -21,7 +21,7 @@ from exporters.pictures.upright import header, turn
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.files import part_of
 from labeler_backend.masks.rle import area
-from labeler_backend.masks.shape import Polygons, scaled
+from labeler_backend.masks.shape import Polygons, same_aspect, scaled
 from labeler_backend.media import SUFFIXES
 from labeler_backend.records import Instance, Keypoint, Problem, Record, Tell, VideoRecord
 
@@ -140,7 +140,7 @@ def fitted(record: Record, size: tuple[int, int], tell: Tell) -> Record:
         return replace(record, size=size)
     was, now = (f"{width}×{height}" for height, width in (record.size, size))
     fact = f"Picture {record.file_name} is {now} pixels, but was labelled at {was}"
-    if not _same_aspect(record.size, size):
+    if not same_aspect(record.size, size):
         mend = (
             "its sides are swapped, as when a copy was turned; give the picture that was labelled"
             if record.size == size[::-1]
@@ -212,12 +212,6 @@ def _files(root: Path, unreadable: list[str]) -> Iterator[str]:
 
 
 # --- fitting ------------------------------------------------------------------------------------------------
-
-
-def _same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    small, large = sorted((a, b), key=max)
-    scale = max(large) / max(small)
-    return all(abs(big / scale - little) < 1 for little, big in zip(small, large, strict=True))
 
 
 def _scaled(instance: Instance, old: tuple[int, int], new: tuple[int, int]) -> Instance | None:

@@ -83,7 +83,7 @@ def run(
             raise Interrupted(_interrupted(out, state.counts()))
         wall = time.perf_counter() - started
         summary = _summary(out, state.counts(), before, wall, seconds)
-        _finish(out, state, settings, summary, formats)
+        _finish(out, state, settings, summary, formats, options.categories)
     return summary
 
 
@@ -106,10 +106,18 @@ def _collect(state: State, done: Iterable[Outcome], before: Counts, progress: Pr
     return seconds
 
 
-def _finish(out: Path, state: State, settings: dict[str, Any], summary: Summary, formats: Formats) -> None:
+def _finish(
+    out: Path,
+    state: State,
+    settings: dict[str, Any],
+    summary: Summary,
+    formats: Formats,
+    categories: Sequence[str],
+) -> None:
     """annotations.json, failures.jsonl and report.html, each whole or not at all."""
+    description = f"Mask proposals by Emergent Labeler {__version__}"
     with guarded(out):
-        formats.coco(out / ANNOTATIONS, state.rows(), (), f"Mask proposals by Emergent Labeler {__version__}")
+        formats.coco(out / ANNOTATIONS, state.rows(), categories, description)
         with replacing(out / FAILURES) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.writelines(_failure_line(failure) for failure in state.failures())
         write_report(out / REPORT, ReportData(out, settings, summary, state.previews(), state.failures()))

@@ -9,7 +9,21 @@ from typer.core import TyperGroup
 
 from labeler_backend import __version__
 from labeler_backend.batch.errors import Interrupted
-from labeler_backend.cli import config, connect, doctor, export, inspect, masks, models, prelabel, serve, up
+from labeler_backend.cli import (
+    config,
+    connect,
+    doctor,
+    export,
+    heads,
+    inspect,
+    masks,
+    models,
+    prelabel,
+    report,
+    serve,
+    train,
+    up,
+)
 from labeler_backend.errors import LabelerError
 
 
@@ -37,10 +51,13 @@ app = typer.Typer(
 )
 app.command(epilog=masks.EPILOG)(masks.masks)
 app.command(epilog=inspect.EPILOG)(inspect.inspect)
+app.command(epilog=train.EPILOG)(train.train)
+app.add_typer(heads.heads, name="heads")
 app.command(epilog=export.EPILOG)(export.export)
 app.command(epilog=config.EPILOG)(config.config)
 app.command(epilog=prelabel.EPILOG)(prelabel.prelabel)
 app.command(epilog=up.EPILOG)(up.up)
+app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.command(epilog=connect.EPILOG)(connect.connect)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)

@@ -13,6 +13,7 @@ import typer
 
 from labeler_backend.cli import loading
 from labeler_backend.cli.options import (
+    MODEL,
     OUTPUT,
     RUN,
     AsJson,
@@ -45,6 +46,9 @@ A folder, with everything below it:
 The ten best per picture, as polygons for an editor:
 `labeler masks "photos/**/*.jpg" --out proposals --max-proposals 10 --polygons`
 
+With what was learned for a project:
+`labeler masks photos/ --out proposals --project birds`
+
 A bucket, on a GPU, going on after an interruption:
 `labeler masks s3://bucket/photos --out proposals --device cuda --resume`
 
@@ -71,6 +75,13 @@ def masks(
     device: DeviceOption = None,
     dtype: DTypeOption = None,
     size: SizeOption = 518,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            help="Name, score and choose with what was learned for this project (`labeler train`).",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     max_proposals: Annotated[
         int, typer.Option(min=1, max=65535, help="The most proposals per image.", rich_help_panel=OUTPUT)
     ] = 20,
@@ -120,14 +131,18 @@ def masks(
 
     if resume and overwrite:
         raise LabelerError("--resume and --overwrite contradict each other: give one of them.")
+    head = loading.project_head(project) if project is not None else None
     options = Options(
+        categories=head.classes if head else (),
         polygons=polygons,
         max_points=max_points,
         overlays=not no_overlays,
         max_pixels=max_pixels,
         batch_size=batch_size,
     )
-    make = partial(loading.load_proposer, model, device, dtype, size, max_proposals, min_score, not no_cache)
+    make = partial(
+        loading.load_proposer, model, device, dtype, size, max_proposals, min_score, not no_cache, head
+    )
     existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     _masks(inputs, out, make, options, existing, engine, as_json)
 

@@ -51,3 +51,24 @@ def counter(what: str, total: int | None, quiet: bool) -> Iterator[Count]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done, of=total: progress.update(task, completed=done, total=of)
+
+
+@contextmanager
+def shares(what: str, quiet: bool) -> Iterator[Callable[[float, str], None]]:
+    """A bar on a terminal, given the share done, in [0, 1], and what is being done; nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda share, doing: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[doing]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=1.0, doing="")
+        yield lambda share, doing: progress.update(task, completed=share, doing=doing)

@@ -1,4 +1,4 @@
-"""Where `labeler export` takes records from: a file of Label Studio's, a COCO file, a live project."""
+"""Where `export` and `train` take records from: a file of Label Studio's, a COCO file, a live project."""
 
 from __future__ import annotations
 
@@ -83,8 +83,7 @@ def open_source(where: Where, policy: Policy, stack: ExitStack, tell: Tell, quie
     """
     if (where.source is None) == (where.ls_project is None):
         raise LabelerError(
-            "Give either a file or a live project: labeler export FILE …, or labeler export --url URL "
-            "--ls-project ID …."
+            "Give either a file or a live project: FILE as the first argument, or --url URL --ls-project ID."
         )
     if where.source is None:
         return _live(where, policy, stack, tell, quiet)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.heads import maps
 from labeler_backend.heads.errors import HeadError
-from labeler_backend.heads.logistic import Logistic
+from labeler_backend.heads.instances import Instances
+from labeler_backend.heads.maps import MapModel
+from labeler_backend.heads.novelty import Novelty
 from labeler_backend.heads.types import Answer
-from labeler_backend.masks import rle
+from labeler_backend.heads.usefulness import confidence
 from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
 
@@ -26,18 +28,22 @@ class Head:
     """Learned for one project.
 
     Attributes:
-        kind: of the class map: `knn`, `logistic` or `conv`.
+        kind: of the class map: `knn` or `logistic`; `conv` where the pixel head sharpens it.
         classes: names, in the order of the class map's channels after the background.
         model_key: of the features that it understands.
         n_images: it was learned from.
         map: the class map's model.
+        instances: from the class map and the emergent proposals to named objects.
+        novelty: what its images looked like.
     """
 
     kind: str
     classes: tuple[str, ...]
     model_key: str
     n_images: int
-    map: Logistic
+    map: MapModel
+    instances: Instances
+    novelty: Novelty
 
     def class_map(self, image: RGB, features: Features) -> FloatArray:
         """(K+1, gh, gw) float32 probabilities, background first.
@@ -50,12 +56,18 @@ class Head:
                 f"This head was trained on features of {self.model_key}, and these are of "
                 f"{features.model_key}: train it again with this model, or start with the model it knows."
             )
-        logits = self.map.logits(features)
-        powers = np.exp(logits - logits.max(axis=0))
-        return np.asarray(powers / powers.sum(axis=0), np.float32)
+        return maps.probabilities(self.map, features)
+
+    def pixel_map(self, image: RGB, features: Features) -> FloatArray:
+        """(K+1, h, w) float32 probabilities at the working size, background first.
+
+        Raises:
+            HeadError: features of another model.
+        """
+        return self.instances.pixels.predict(image, features, self.class_map(image, features)).classes
 
     def answer(self, image: RGB, features: Features, proposals: Sequence[Proposal]) -> Answer:
-        """Proposals named, scored anew and sorted.
+        """Objects named and scored, by falling chance of being accepted.
 
         Args:
             image: (H, W, 3) uint8, upright.
@@ -65,27 +77,26 @@ class Head:
         Raises:
             HeadError: features of another model.
         """
-        probabilities = self.class_map(image, features)
-        named = []
-        for proposal in proposals:
-            inside = _patch_mean(proposal, probabilities)
-            best = int(np.argmax(inside[1:]))
-            score = float(proposal.score * inside[1 + best])
-            named.append(replace(proposal, score=score, label=self.classes[best]))
-        named.sort(key=lambda p: -p.score)
-        sure = float(np.abs(probabilities.max(axis=0)).mean())
-        return Answer(tuple(named), sure)
+        class_map = self.class_map(image, features)
+        found = self.instances.answer(image, features, proposals, class_map)
+        return Answer(tuple(found), confidence(found, class_map, self.novelty.of(features)))
 
     def to_files(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
-        """Tensors and facts, as safetensors and JSON can hold them."""
+        """Tensors and facts, as safetensors and JSON can hold them.
+
+        Arrays are in C order: safetensors writes memory as it lies, and the network's lies channels last.
+        """
         facts = {
             "format": FORMAT,
             "kind": self.kind,
+            "map": next(name for name, kind in maps.KINDS.items() if isinstance(self.map, kind)),
             "classes": list(self.classes),
             "model_key": self.model_key,
             "n_images": self.n_images,
         }
-        return dict(self.map.tensors()), facts
+        parts = {f"instances.{name}": value for name, value in self.instances.to_tensors().items()}
+        tensors = {**maps.tensors_of(self.map), **parts, **self.novelty.tensors()}
+        return {name: np.asarray(value, order="C") for name, value in tensors.items()}, facts
 
     @classmethod
     def from_files(cls, tensors: dict[str, Any], facts: dict[str, Any]) -> Head:
@@ -94,25 +105,24 @@ class Head:
         Raises:
             HeadError: another format, or something is missing.
         """
+        if facts.get("format") != FORMAT:
+            raise HeadError(
+                f"The head's format is {facts.get('format')} and not {FORMAT}: train it again with this "
+                "version of the program."
+            )
         try:
-            if facts["format"] != FORMAT:
-                raise HeadError(f"The head's format is {facts['format']} and not {FORMAT}: train it again.")
+            classes = tuple(map(str, facts["classes"]))
+            part = {n.removeprefix("instances."): v for n, v in tensors.items() if n.startswith("instances.")}
             return cls(
                 kind=str(facts["kind"]),
-                classes=tuple(map(str, facts["classes"])),
+                classes=classes,
                 model_key=str(facts["model_key"]),
                 n_images=int(facts["n_images"]),
-                map=Logistic.from_tensors(tensors),
+                map=maps.from_tensors(facts["map"], tensors),
+                instances=Instances.from_tensors(part, classes),
+                novelty=Novelty.from_tensors(tensors),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             raise HeadError(
                 f"The head's files are damaged ({error!r}): roll back, or train again."
             ) from error
-
-
-def _patch_mean(proposal: Proposal, maps: FloatArray) -> FloatArray:
-    """(K+1,) mean of each map inside a mask."""
-    grid = maps.shape[1:]
-    mask = rle.decode(proposal.rle).astype(np.float32)
-    cover = np.asarray(cv2.resize(mask, (grid[1], grid[0]), interpolation=cv2.INTER_AREA), np.float32)
-    return np.asarray((maps * cover).sum(axis=(1, 2)) / max(float(cover.sum()), 1e-6), np.float32)

@@ -61,16 +61,7 @@ class Instances:
             class_map: (K+1, gh, gw) probabilities, background first.
         """
         table = _table(self.pixels, self.sizes, image, features, proposals, class_map)
-        scores = self.quality.score(table.values)
-        found = []
-        for index in select(table, scores):
-            region = table.regions[index]
-            mask = region.proposal.rle if region.proposal else None
-            mask = mask or grown(region.window, table.members.size, features.image_size)
-            label = self.classes[table.classes[index]]
-            source = region.proposal.source if region.proposal else SOURCE
-            found.append(Proposal(mask, float(scores[index]), source, label))
-        return found
+        return _answered(table, self.quality, features.image_size, self.classes)
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Plain arrays, as safetensors holds them; the class names are not among them."""
@@ -94,6 +85,19 @@ class Instances:
         return cls(tuple(classes), pixel_head, Quality.from_tensors(part("quality")), sizes)
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What was trained, and what models that had not seen an image say of it.
+
+    Attributes:
+        instances: from all images.
+        held_out: number of the sample → answer; empty where there is one fold only.
+    """
+
+    instances: Instances
+    held_out: dict[int, list[Proposal]]
+
+
 def fit(
     samples: Sequence[Sample],
     class_maps: Sequence[FloatArray],
@@ -103,7 +107,7 @@ def fit(
     steps: int | None = None,
     seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
-) -> Instances:
+) -> Fitted:
     """Train pixel head and quality model; the latter on maps of pixel heads that had not seen the image.
 
     Args:
@@ -118,7 +122,7 @@ def fit(
     """
     sizes = sizes_of(samples, classes)
     parts = [part for part in np.unique(folds) if (folds != part).any()]
-    heads, tables, ious, judged = len(parts) + 1, [], [], 0
+    heads, judged = len(parts) + 1, dict[int, tuple[Table, npt.NDArray[np.bool_], FloatArray]]()
     zoom = pixels.choose_zoom(samples)
 
     def trained(chosen: Sequence[int], number: int) -> PixelHead:
@@ -135,14 +139,39 @@ def fit(
     for number, part in enumerate(parts):
         head = trained([int(i) for i in np.flatnonzero(folds != part)], number)
         for index in np.flatnonzero(folds == part)[: -(-JUDGED_MOST // len(parts))]:
-            sample, judged = samples[index], judged + 1
+            sample = samples[index]
             table = _table(head, sizes, sample.picture, sample.features, sample.proposals, class_maps[index])
-            known, iou = _truth(table, sample, classes)
-            tables.append(table.values[known])
-            ious.append(iou[known])
-    return Instances(
-        tuple(classes), trained(range(len(samples)), len(parts)), quality.fit(tables, ious, seed), sizes
-    )
+            judged[int(index)] = (table, *_truth(table, sample, classes))
+
+    def judge(chosen: Sequence[int]) -> Quality:
+        rows = [judged[i] for i in chosen]
+        return quality.fit(
+            [t.values[known] for t, known, _ in rows], [iou[known] for _, known, iou in rows], seed
+        )
+
+    held_out = {}
+    for part in parts:
+        ours = judge([i for i in judged if folds[i] != part])
+        for index in (i for i in judged if folds[i] == part):
+            size = samples[index].features.image_size
+            held_out[index] = _answered(judged[index][0], ours, size, classes)
+    final = trained(range(len(samples)), len(parts))
+    return Fitted(Instances(tuple(classes), final, judge(list(judged)), sizes), held_out)
+
+
+def _answered(
+    table: Table, judge: Quality, image_size: tuple[int, int], classes: Sequence[str]
+) -> list[Proposal]:
+    """Regions of one image as proposals, by falling score."""
+    scores = judge.score(table.values)
+    found = []
+    for index in select(table, scores):
+        region = table.regions[index]
+        mask = region.proposal.rle if region.proposal else None
+        mask = mask or grown(region.window, table.members.size, image_size)
+        source = region.proposal.source if region.proposal else SOURCE
+        found.append(Proposal(mask, float(scores[index]), source, classes[table.classes[index]]))
+    return found
 
 
 def select(table: Table, scores: FloatArray) -> list[int]:

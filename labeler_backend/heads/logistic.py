@@ -11,7 +11,7 @@ import torch
 from labeler_backend.backbone.features import Features, FloatArray
 from labeler_backend.heads.patches import Patches
 
-_STEPS = 100
+_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ def fit(patches: Patches, penalty: float = 1e-3, balance: float = 0.5) -> Logist
         logits = tokens @ parameters[:, :-1].T + parameters[:, -1]
         entropy = -(targets * torch.log_softmax(logits, dim=1)).sum(dim=1)
         total = (weights * entropy).sum() + penalty * (parameters[:, :-1] ** 2).sum()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    optimiser.step(loss)
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
     found = parameters.detach().numpy()
     weight = found[:, :-1] / scale
     return Logistic(weight.astype(np.float32), (found[:, -1] - weight @ mean).astype(np.float32))

@@ -48,8 +48,15 @@ def targets_of(sample: Sample, classes: Sequence[str]) -> FloatArray:
     return shares
 
 
-def table(samples: Sequence[Sample], classes: Sequence[str]) -> Patches:
-    """Every patch of every sample; unknown ones have no weight, bulk-accepted ones less."""
+MOST = 60_000
+"""Patches that one fit sees: more cost time, and teach next to nothing."""
+
+
+def table(samples: Sequence[Sample], classes: Sequence[str], seed: int = 0) -> Patches:
+    """Patches of every sample; unknown ones have no weight, bulk-accepted ones less.
+
+    Where there are more than MOST, every class keeps what it has, up to an even share, and chance chooses.
+    """
     tokens = [s.features.tokens.reshape(-1, s.features.tokens.shape[-1]) for s in samples]
     targets = [targets_of(s, classes).reshape(len(classes) + 1, -1).T for s in samples]
     weights = [s.trust * (1 - s.unknown.ravel() / np.float32(255)) for s in samples]

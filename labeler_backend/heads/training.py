@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
+from labeler_backend.heads import instances, maps, novelty
 from labeler_backend.heads.errors import HeadError
+from labeler_backend.heads.evaluation import SHOWN, evaluate
 from labeler_backend.heads.head import Head
-from labeler_backend.heads.logistic import fit
-from labeler_backend.heads.patches import classes_of, table
+from labeler_backend.heads.patches import classes_of
+from labeler_backend.heads.promotion import Decision, decide
 from labeler_backend.heads.types import Metrics, Sample
+from labeler_backend.proposals.types import Proposal
 
+FOLDS = 3
 Progress = Callable[[float, str], None]
 """Told the share done, in [0, 1], and what is being done."""
+Learned = frozenset[tuple[str, str]]
+Shown = Callable[[Sequence[Proposal]], Sequence[Proposal]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +56,24 @@ class Trained:
 def train(
     samples: Iterable[Sample],
     current: Head | None = None,
-    learned: frozenset[tuple[str, str]] = frozenset(),
+    learned: Learned = frozenset(),
     progress: Progress = lambda share, what: None,
+    *,
+    kind: str = "auto",
+    shown: Shown = tuple,
 ) -> Trained:
     """A head from everything that people accepted so far.
+
+    It is measured by cross-validation: what it is said to be worth was reached on images that the models in
+    question had not seen. Compared are images that the serving head has not seen either.
 
     Args:
         samples: all of them; read once, and kept while training.
         current: what serves now.
         learned: (key, revision) of what `current` was learned from.
         progress: told how far it is.
+        kind: `auto`, or the class map's: `knn` or `logistic`.
+        shown: which of the emergent proposals an annotator gets while there is no head.
 
     Raises:
         HeadError: nothing can be learned from these; one sentence.
@@ -63,22 +81,101 @@ def train(
     start = time.monotonic()
     progress(0.0, "reading samples")
     known = list(samples)
-    classes = classes_of(known)
-    if not classes:
-        raise HeadError(
-            "There is no accepted region to learn from yet: submit some tasks with regions first."
-        )
-    progress(0.2, "fitting")
-    head = Head("logistic", classes, known[0].features.model_key, len(known), fit(table(known, classes)))
+    classes = _checked(known, current, learned)
+    folds = split([sample.group for sample in known])
+    progress(0.05, "learning what is where")
+    mapped = maps.choose(known, folds, classes, kind, lambda share: progress(0.05 + 0.25 * share, "learning"))
+    fitted = instances.fit(
+        known,
+        mapped.held_out,
+        folds,
+        classes,
+        progress=lambda share: progress(0.3 + 0.6 * share, "learning outlines and objects"),
+    )
+    head = Head(
+        kind=mapped.recipe.kind,
+        classes=classes,
+        model_key=known[0].features.model_key,
+        n_images=len(known),
+        map=mapped.model,
+        instances=fitted.instances,
+        novelty=novelty.learn([sample.features for sample in known]),
+    )
+    progress(0.9, "comparing")
+    before, after, decision = _compared(known, fitted.held_out, current, learned, shown)
     progress(1.0, "done")
     return Trained(
         head=head,
-        before=None,
-        after=None,
-        better=True,
-        reason="Nothing was measured.",
+        before=before,
+        after=after,
+        better=decision.better,
+        reason=decision.reason,
         n_images=len(known),
-        n_held_out=0,
+        n_held_out=after.images if after else 0,
         learned=tuple((sample.key, sample.revision) for sample in known),
         seconds=time.monotonic() - start,
     )
+
+
+def split(groups: Sequence[str], folds: int = FOLDS) -> npt.NDArray[np.int64]:
+    """(n,) the fold of each sample: groups stay together, and folds get about as many samples each."""
+    sizes = Counter(groups)
+    filled = [0] * min(folds, len(sizes))
+    chosen: dict[str, int] = {}
+    for group in sorted(sizes, key=lambda g: (-sizes[g], g)):
+        chosen[group] = filled.index(min(filled))
+        filled[chosen[group]] += sizes[group]
+    return np.array([chosen[group] for group in groups], np.int64)
+
+
+def _checked(known: Sequence[Sample], current: Head | None, learned: Learned) -> tuple[str, ...]:
+    """The classes.
+
+    Raises:
+        HeadError: see `train`.
+    """
+    classes = classes_of(known)
+    if not classes:
+        raise HeadError(
+            "There is no accepted region to learn from yet: submit some tasks with regions, and train again."
+        )
+    if current is not None and learned == {(sample.key, sample.revision) for sample in known}:
+        raise HeadError(
+            "Nothing was accepted or changed since the head that serves was trained: submit more tasks first."
+        )
+    return classes
+
+
+def _compared(
+    known: Sequence[Sample],
+    held_out: dict[int, list[Proposal]],
+    current: Head | None,
+    learned: Learned,
+    shown: Shown,
+) -> tuple[Metrics | None, Metrics | None, Decision]:
+    """What serves now and the new head on images that neither had learned from."""
+    seen = {key for key, _ in learned} if current is not None else set()
+    unseen = [i for i in held_out if known[i].key not in seen]
+    if not unseen and held_out:  # annotations only changed or went: what serves learned from wrong ones
+        reason = "Annotations that the serving head was learned from have changed or gone since."
+        return None, evaluate(held_out, known), Decision(True, reason)
+    if not unseen:
+        reason = "One image cannot be both learned from and measured on: submit another one, and train again."
+        return None, None, Decision(False, reason)
+    common = _commonest(known)
+    serving = {i: _served(current, known[i], common, shown) for i in unseen}
+    before = evaluate(serving, known)
+    after = evaluate({i: held_out[i] for i in unseen}, known)
+    return before, after, decide(before, after)
+
+
+def _served(current: Head | None, sample: Sample, common: str, shown: Shown) -> Sequence[Proposal]:
+    """What annotators get now. Without a head nothing is named: then it counts as the commonest class."""
+    if current is not None:
+        return current.answer(sample.picture, sample.features, sample.proposals).proposals
+    return [replace(p, label=common, score=max(p.score, SHOWN)) for p in shown(sample.proposals)]
+
+
+def _commonest(known: Sequence[Sample]) -> str:
+    counts = Counter(label for sample in known for label in sample.labels)
+    return min(counts, key=lambda label: (-counts[label], label))

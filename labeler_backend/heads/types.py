@@ -27,7 +27,7 @@ class Sample:
         key: of the image, the same whenever it comes again.
         group: images of one group (frames of one video) are never split between training and testing.
         features: of the image.
-        picture: (h, w, 3) uint8, the upright image at `features.input_size`.
+        picture: (h, w, 3) uint8, the upright image, at up to twice `features.input_size`.
         labels: (n,) class of each instance.
         masks: (n,) of each instance, at the upright image's full size.
         coverage: (n, gh, gw) uint8: the share of each patch that the instance covers, 255 = all of it.

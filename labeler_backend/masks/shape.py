@@ -133,6 +133,13 @@ def scaled(shape: Shape, size: tuple[int, int]) -> Shape:
     return encode(cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST).view(bool))
 
 
+def same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Whether one image can be a copy of the other, up to one pixel of the smaller one; (H, W) each."""
+    small, large = sorted((a, b), key=max)
+    scale = max(large) / max(small)
+    return all(abs(big / scale - little) < 1 for little, big in zip(small, large, strict=True))
+
+
 def upright_box(shape: Polygons) -> tuple[int, int, int, int] | None:
     """Top, left, bottom, right of the pixels of one upright box, the last two excluded; None for all else."""
     if len(shape.rings) != 1 or len(shape.rings[0]) != 4:

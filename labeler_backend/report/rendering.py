@@ -39,6 +39,14 @@ def brief(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 0.9995 else duration(seconds)
 
 
+def hours(seconds: float) -> str:
+    """`−40 s`, `12 min`, `3.4 h`."""
+    sign, size = "−" if seconds < 0 else "", abs(seconds)
+    if size < 90:
+        return f"{sign}{size:.0f} s"
+    return f"{sign}{size / 60:.0f} min" if size < 5400 else f"{sign}{size / 3600:.1f} h"
+
+
 def card(shown: dict[str, Any]) -> dict[str, Any]:
     """A preview (report/preview.py) with a colour and a rank per proposal, ready for a template.
 

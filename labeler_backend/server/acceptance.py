@@ -6,61 +6,45 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labeler_backend.errors import LabelerError
-from labeler_backend.server.outcomes import Outcome, compare
+from labeler_backend.report.fates import OUTCOMES, Fate, Submission
+from labeler_backend.server import acceptance_reading as reading
+from labeler_backend.server.acceptance_file import open_file
+from labeler_backend.server.acceptance_matching import answered, clicked_before, fates_of, listed
+from labeler_backend.server.acceptance_reading import Counts
 from labeler_backend.server.protocol import Prediction, WebhookEvent
-from labeler_backend.server.shapes import Shape, pack, shapes, unpack
+from labeler_backend.server.shapes import pack, shapes
 
 log = logging.getLogger(__name__)
 
-FILE = "acceptance.sqlite"
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS answers (
-    project TEXT NOT NULL, task INTEGER NOT NULL, version TEXT NOT NULL, clicked INTEGER NOT NULL,
-    at REAL NOT NULL, shapes BLOB NOT NULL,
-    PRIMARY KEY (project, task, version, clicked)
-);
-CREATE TABLE IF NOT EXISTS annotations (
-    project TEXT NOT NULL, id INTEGER NOT NULL, task INTEGER NOT NULL, updated REAL NOT NULL,
-    counted INTEGER NOT NULL, accepted INTEGER NOT NULL, edited INTEGER NOT NULL, rejected INTEGER NOT NULL,
-    drawn INTEGER NOT NULL,
-    PRIMARY KEY (project, id)
-);
-CREATE INDEX IF NOT EXISTS by_task ON annotations (project, task);
-CREATE TABLE IF NOT EXISTS forgotten (
-    project TEXT NOT NULL, kind TEXT NOT NULL, id INTEGER NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (project, kind, id)
-);
-"""
 _FORGET_OLD = """
 DELETE FROM answers WHERE project = ?1 AND task = ?2 AND clicked = 0 AND version NOT IN (
     SELECT version FROM answers WHERE project = ?1 AND task = ?2 AND clicked = 0 ORDER BY at DESC LIMIT ?3
+) AND version NOT IN (
+    SELECT version FROM annotations WHERE project = ?1 AND task = ?2 AND version IS NOT NULL
 )
+"""
+_ANNOTATION = """
+INSERT OR REPLACE INTO annotations (
+    project, id, task, updated, counted, accepted, edited, redrawn, rejected, drawn,
+    version, exact, parent, created, seconds, bulk
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _VERSIONS_KEPT = 3  # per task: somebody may have had it open for long
 _CLICKED_KEPT = 50  # regions per task
-_FORGOTTEN_FOR = 30 * 86400.0  # seconds; by then no event is under way any more
-_BELONGS = (("annotations", "id", "annotation"), ("annotations", "task", "task"), ("answers", "task", "task"))
+_BELONGS = (
+    ("annotations", "id", "annotation"),
+    ("annotations", "task", "task"),
+    ("regions", "annotation", "annotation"),
+    ("regions", "task", "task"),
+    ("answers", "task", "task"),
+)
 _CREATED = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """One project's; see `protocol.ProjectStatus`."""
-
-    predicted_tasks: int
-    annotated_tasks: int
-    accepted: int
-    edited: int
-    rejected: int
-    drawn: int
 
 
 class Acceptance:
@@ -77,18 +61,7 @@ class Acceptance:
             LabelerError: it cannot be opened or made.
         """
         self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
-            self._db.execute("DELETE FROM forgotten WHERE at < ?", (time.time() - _FORGOTTEN_FOR,))
-        except (OSError, sqlite3.Error) as error:
-            raise LabelerError(
-                f"{path}, which counts accepted proposals, cannot be used ({error}): move it away, or name "
-                "another folder in LABELER_DATA_DIR."
-            ) from error
+        self._db = open_file(path)
 
     def close(self) -> None:
         """Nothing can be recorded afterwards."""
@@ -111,7 +84,7 @@ class Acceptance:
         key = (project, task, "" if clicked else answer.model_version, int(clicked))
 
         def write(db: sqlite3.Connection) -> None:
-            known = _clicked(db, project, task) if clicked else []
+            known = clicked_before(db, project, task) if clicked else []
             kept = pack([*known, *sent][-_CLICKED_KEPT:] if clicked else sent)
             db.execute("INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?)", (*key, time.time(), kept))
             db.execute(_FORGET_OLD, (project, task, _VERSIONS_KEPT))
@@ -122,7 +95,7 @@ class Acceptance:
         """Whatever /webhook got; what has nothing to do with annotations is ignored."""
         extra = event.model_extra or {}
         if event.action in _CREATED:
-            self.record_annotations(project, _listed(extra.get("annotation")), _listed(extra.get("task")))
+            self.record_annotations(project, listed(extra.get("annotation")), listed(extra.get("task")))
         elif event.action == "ANNOTATIONS_DELETED":
             self.forget(project, annotations=_ids(extra.get("annotations")))
         elif event.action == "TASKS_DELETED":
@@ -141,8 +114,8 @@ class Acceptance:
 
         Args:
             project: see the class.
-            annotations: `id`, `task`, `result`, `was_cancelled`, `parent_prediction`, `created_at`,
-                `updated_at`.
+            annotations: `id`, `task`, `result`, `was_cancelled`, `parent_prediction`, `lead_time`,
+                `created_at`, `updated_at`.
             tasks: theirs, in the same order, for annotations that do not name their task.
         """
         for place, annotation in enumerate(annotations):
@@ -150,6 +123,31 @@ class Acceptance:
             task = next(filter(_storable, named), None)
             if task is not None and _storable(annotation.get("id")):
                 self._record(project, task, annotation)
+
+    def record_tasks(self, project: str, tasks: Iterable[Mapping[str, Any]]) -> int:
+        """Annotations as they stand in an export of Label Studio, with the predictions they began with.
+
+        That says for certain which prediction an annotation began with, where events leave it to be found
+        out. What is known already of an annotation is replaced, unless it is newer.
+
+        Args:
+            project: see the class.
+            tasks: with `id`, `annotations` and `predictions`, each of these with `id`, `model_version` and
+                `result`; where predictions are only numbers, as in some exports, they are passed over.
+
+        Returns:
+            How many annotations there were.
+        """
+        found = 0
+        for task in tasks:
+            if not _storable(task.get("id")):
+                continue
+            sent = {one["id"]: one for one in listed(task.get("predictions")) if _storable(one.get("id"))}
+            for annotation in listed(task.get("annotations")):
+                if _storable(annotation.get("id")):
+                    self._record(project, task["id"], annotation, sent)
+                    found += 1
+        return found
 
     def forget(self, project: str, annotations: Iterable[int] = (), tasks: Iterable[int] = ()) -> None:
         """Annotations, or tasks with all that belongs to them, were deleted in Label Studio."""
@@ -171,15 +169,17 @@ class Acceptance:
     def counts(self, project: str) -> Counts:
         """So far."""
         with self._lock:
-            predicted = self._db.execute(
-                "SELECT COUNT(DISTINCT task) FROM answers WHERE project = ? AND clicked = 0", (project,)
-            ).fetchone()
-            made = self._db.execute(
-                "SELECT COUNT(DISTINCT task), TOTAL(accepted), TOTAL(edited), TOTAL(rejected), TOTAL(drawn) "
-                "FROM annotations WHERE project = ? AND counted",
-                (project,),
-            ).fetchone()
-        return Counts(*(int(number) for number in (*predicted, *made)))
+            return reading.counts(self._db, project)
+
+    def submissions(self, project: str) -> list[Submission]:
+        """Every annotation that counts, with its regions, in the order in which they were made."""
+        with self._lock:
+            return reading.submissions(self._db, project)
+
+    def summaries(self, project: str) -> list[Submission]:
+        """The same with all annotations of a version as one, which is much quicker where there are many."""
+        with self._lock:
+            return reading.summaries(self._db, project)
 
     def projects(self) -> list[str]:
         """Those with an answer or an annotation."""
@@ -187,19 +187,41 @@ class Acceptance:
             rows = self._db.execute("SELECT project FROM answers UNION SELECT project FROM annotations")
             return sorted(row[0] for row in rows)
 
-    def _record(self, project: str, task: int, annotation: Mapping[str, Any]) -> None:
+    def _record(
+        self,
+        project: str,
+        task: int,
+        annotation: Mapping[str, Any],
+        predictions: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """`predictions` are those of the task in Label Studio, by their numbers, where they are known."""
         number, updated = annotation["id"], _seconds(annotation.get("updated_at"), time.time())
-        made = shapes(_listed(annotation.get("result")))
+        made = shapes(listed(annotation.get("result")))
+        parent = annotation.get("parent_prediction")
+        parent = parent if _storable(parent) else None
+        said = (predictions or {}).get(parent) if parent is not None else None
+        exact = answered(said) if said is not None else None
+        lead = _duration(annotation.get("lead_time"))
+        created = _seconds(annotation.get("created_at"), updated)
+        counted = not annotation.get("was_cancelled")
 
         def write(db: sqlite3.Connection) -> None:
-            if _obsolete(db, project, task, annotation, updated):
+            if _obsolete(db, project, task, annotation, updated, again=predictions is not None):
                 return
-            outcome = Outcome()
-            if counted := not annotation.get("was_cancelled"):
-                outcome = _outcome(db, project, task, made, annotation.get("parent_prediction") is not None)
-            db.execute(
-                "INSERT OR REPLACE INTO annotations VALUES (?,?,?,?,?,?,?,?,?)",
-                (project, number, task, updated, counted, *astuple(outcome)),
+            version, fates = None, tuple[Fate, ...]()
+            if counted:
+                version, fates = fates_of(db, project, task, number, made, parent, exact)
+            if exact is not None:
+                row = (project, task, exact.version, 0, created, pack(list(exact.sent.items())))
+                db.execute("INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?,?)", row)
+            known = exact is not None
+            bulk = parent is not None and lead is None
+            row = (project, number, task, updated, counted, *_totals(fates))
+            db.execute(_ANNOTATION, (*row, version, known, parent, created, lead, bulk))
+            db.execute("DELETE FROM regions WHERE project = ? AND annotation = ?", (project, number))
+            db.executemany(
+                "INSERT INTO regions VALUES (?,?,?,?,?,?,?,?,?,?)",
+                [(project, number, task, *_columns(fate)) for fate in fates],
             )
 
         self._write(write)
@@ -219,26 +241,25 @@ class Acceptance:
             log.error("What became of proposals could not be written down: %s", error)
 
 
-def _outcome(
-    db: sqlite3.Connection, project: str, task: int, made: Mapping[str, Shape], began_with_some: bool
-) -> Outcome:
-    rows = db.execute(
-        "SELECT shapes FROM answers WHERE project = ? AND task = ? AND clicked = 0 ORDER BY at DESC",
-        (project, task),
-    )
-    answers = [dict(unpack(row[0])) for row in rows]
-    clicked: dict[str, list[Shape]] = {}
-    for region, shape in _clicked(db, project, task):
-        clicked.setdefault(region, []).append(shape)
-    if not answers and not clicked and began_with_some:
-        return Outcome()  # predictions that nobody here knows: nothing can be said
-    return compare(answers, clicked, made)
+def _totals(fates: Iterable[Fate]) -> list[int]:
+    counted = Counter(fate.outcome for fate in fates)
+    return [counted[outcome] for outcome in OUTCOMES]
+
+
+def _columns(fate: Fate) -> tuple[Any, ...]:
+    labels = fate.proposed, fate.submitted
+    return (fate.outcome, fate.kind, fate.iou, *labels, fate.clicked, fate.reshaped)
 
 
 def _obsolete(
-    db: sqlite3.Connection, project: str, task: int, annotation: Mapping[str, Any], updated: float
+    db: sqlite3.Connection,
+    project: str,
+    task: int,
+    annotation: Mapping[str, Any],
+    updated: float,
+    again: bool,
 ) -> bool:
-    """Whether a newer state is known, or the annotation is deleted.
+    """Whether a newer state is known (with `again`, the same one does not count), or it is deleted.
 
     A Label Studio that was set up anew uses its numbers again: what was made after a deletion is not what was
     deleted.
@@ -246,7 +267,7 @@ def _obsolete(
     known = db.execute(
         "SELECT updated FROM annotations WHERE project = ? AND id = ?", (project, annotation["id"])
     ).fetchone()
-    if known is not None and known[0] >= updated:
+    if known is not None and (known[0] > updated or (known[0] == updated and not again)):
         return True
     created = _seconds(annotation.get("created_at"), 0.0)
     gone = db.execute(
@@ -257,25 +278,18 @@ def _obsolete(
     return gone is not None and created <= gone
 
 
-def _clicked(db: sqlite3.Connection, project: str, task: int) -> list[tuple[str, Shape]]:
-    row = db.execute(
-        "SELECT shapes FROM answers WHERE project = ? AND task = ? AND clicked = 1", (project, task)
-    ).fetchone()
-    return unpack(row[0]) if row else []
-
-
 def _storable(number: Any) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
 
 
-def _listed(value: Any) -> list[Mapping[str, Any]]:
-    """An event's one thing or its list of things; what is no object is left out."""
-    many = value if isinstance(value, list) else [value]
-    return [one for one in many if isinstance(one, Mapping)]
-
-
 def _ids(value: Any) -> list[int]:
-    return [one.get("id", -1) for one in _listed(value)]
+    return [one.get("id", -1) for one in listed(value)]
+
+
+def _duration(value: Any) -> float | None:
+    """Seconds; None for what is no sensible number of them."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e7
+    return float(value) if number else None
 
 
 def _seconds(text: Any, otherwise: float) -> float:

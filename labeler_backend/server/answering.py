@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from labeler_backend import __version__
 from labeler_backend.errors import InputError, LabelerError
+from labeler_backend.heads.errors import HeadError
 from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.server.journal import Journal
+from labeler_backend.server.live import Live, Serving
 from labeler_backend.server.pool import Full, PriorityPool, Urgency
 from labeler_backend.server.proposing import Proposing
 from labeler_backend.server.protocol import Prediction
@@ -45,6 +47,7 @@ class Ask:
         access: the Label Studio it belongs to, where that is known.
         context: what was clicked, or None.
         urgency: falls when the request's deadline has passed.
+        serving: what answers for the project.
         extra: the backend's extra params of the project.
     """
 
@@ -53,6 +56,7 @@ class Ask:
     access: Access | None
     context: Mapping[str, Any] | None
     urgency: Urgency
+    serving: Serving
     extra: Mapping[str, Any] | str | None = None
 
     def __post_init__(self) -> None:
@@ -63,10 +67,10 @@ class Answering:
     """Answers task by task. Coroutines run in one event loop; what takes time runs in threads."""
 
     def __init__(
-        self, model_version: str, proposing: Proposing, media: MediaStore, answers: Store, journal: Journal
+        self, proposing: Proposing, media: MediaStore, answers: Store, journal: Journal, live: Live
     ) -> None:
-        """`answers` keeps whole answers by all they came of; `model_version` is stamped on them."""
-        self._version = model_version
+        """`answers` keeps whole answers by all they came of; `live` hears of heads that cannot answer."""
+        self._live = live
         self._proposing, self._media, self._answers, self._journal = proposing, media, answers, journal
         self._fetching = PriorityPool(
             "fetch",
@@ -92,20 +96,23 @@ class Answering:
 
     def _failed(self, ask: Ask, task: Any, error: Exception) -> Element:
         final = error.final if isinstance(error, MediaError) else isinstance(error, InputError)
+        if isinstance(error, HeadError):
+            self._live.refuse(ask.project, ask.serving, str(error))
         if not isinstance(error, LabelerError):
             logger.exception("A task of project %s could not be answered.", ask.project, exc_info=error)
         self._journal.failure(ask.project, task, error, final)
-        return self._nothing() if final else PENDING
+        return self._nothing(ask) if final else PENDING
 
     async def _answer(self, ask: Ask, task: int, data: Mapping[str, Any]) -> Element:
         tags = [(image, tag) for image in ask.config.images if (tag := ask.config.answer_for(image))]
         if not tags:
-            return self._nothing()
+            return self._nothing(ask)
         media = {
             image.name: await self._fetched(ask, ask.config.pages(data, image), task) for image, _ in tags
         }
         contents = {name: [one.sha256 for one in pages] for name, pages in media.items()}
-        key = _digest([self._version, __version__, ask.fingerprint, task, contents])
+        serving = [ask.serving.version, ask.serving.key]
+        key = _digest([serving, __version__, ask.fingerprint, task, contents])
         known = None if ask.context else await self._known(ask, key)
         answer = known or await self._computed(ask, task, tags, media, key)
         self._journal.answered(ask.project, task, answer, clicked=bool(ask.context))
@@ -146,9 +153,9 @@ class Answering:
 
         def answer() -> Element:
             if ask.context:
-                clicked = answer_prompt(task, ask.config, ask.context, pages, self._version)
+                clicked = answer_prompt(task, ask.config, ask.context, pages, ask.serving.version)
                 return clicked.model_dump_json().encode()
-            made = prediction(task, ask.config, pages, self._version).model_dump_json().encode()
+            made = prediction(task, ask.config, pages, ask.serving.version).model_dump_json().encode()
             self._answers.write(key, made)
             return made
 
@@ -159,14 +166,16 @@ class Answering:
         settings = ProposalSettings(
             max(usual.max_proposals, tag.max_proposals), min(usual.min_score, tag.min_score)
         )
-        seen = await asyncio.gather(*(self._proposing.see(one, settings, ask.urgency) for one in media))
+        see = self._proposing.see
+        seen = await asyncio.gather(*(see(one, settings, ask.urgency, ask.serving) for one in media))
         return [
-            Page(index if image.many else None, one.size, one.proposals) for index, one in enumerate(seen)
+            Page(index if image.many else None, one.size, one.proposals, one.confidence)
+            for index, one in enumerate(seen)
         ]
 
-    def _nothing(self) -> Element:
+    def _nothing(self, ask: Ask) -> Element:
         """An answer that Label Studio keeps: there is nothing, or it can never work."""
-        return Prediction(result=[], score=0.0, model_version=self._version).model_dump_json().encode()
+        return Prediction(result=[], score=0.0, model_version=ask.serving.version).model_dump_json().encode()
 
 
 def _identified(task: Any) -> tuple[int, Mapping[str, Any]]:

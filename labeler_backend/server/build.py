@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from labeler_backend.backbone.cache import FeatureCache
+from labeler_backend.heads.learning import HEADS
 from labeler_backend.labeler import Labeler
-from labeler_backend.server import acceptance
+from labeler_backend.projects import project_folder
+from labeler_backend.server import acceptance_file, tally
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.answering import Answering
+from labeler_backend.server.asking import Asking
 from labeler_backend.server.connections import Connections
 from labeler_backend.server.journal import Journal
+from labeler_backend.server.live import Live
 from labeler_backend.server.proposing import Proposing
+from labeler_backend.server.queue import Queue
 from labeler_backend.server.service import Limits, Service
+from labeler_backend.server.supervisor import Supervisor
+from labeler_backend.server.tally import Tally
+from labeler_backend.server.trainings import Trainings
 from labeler_backend.settings import ServerSettings
 from labeler_backend.store import Store
 from labeler_backend.studio.media.store import MediaStore
@@ -44,23 +54,50 @@ def make_service(settings: ServerSettings) -> Service:
         )
 
     media = MediaStore.of(settings)
-    secret = settings.label_studio_api_key
-    connections = Connections(
-        settings.data_dir / "connections.json",
-        settings.label_studio_url,
-        secret.get_secret_value() if secret else None,
-    )
+    connections = Connections.of_settings(settings)
     version = model_version(settings.model, settings.size)
-    journal = Journal(Acceptance(settings.data_dir / acceptance.FILE), connections)
+    journal = Journal(Acceptance(settings.data_dir / acceptance_file.FILE), connections, settings.costs)
     proposing = Proposing(load, proposals, max_pixels=settings.max_pixels, capacity=CAPACITY)
+    live = make_live(version, settings.data_dir, connections, proposing)
     return Service(
         model=settings.model,
         size=settings.size,
-        model_version=version,
         proposing=proposing,
-        answering=Answering(version, proposing, media, answers, journal),
+        answering=Answering(proposing, media, answers, journal, live),
+        live=live,
+        trainings=make_trainings(settings, connections),
         connections=connections,
         journal=journal,
         caches={"media": media, "features": features.store, "proposals": proposals, "answers": answers},
         limits=Limits(deadline=settings.deadline),
     )
+
+
+def make_live(base: str, data_dir: Path, connections: Connections, proposing: Proposing) -> Live:
+    """Heads of the projects that `connections` knows, below `data_dir`."""
+
+    def folder(project: str) -> Path | None:
+        name = connections.name(project)
+        return project_folder(data_dir, name) / HEADS if name else None
+
+    def model_key() -> str | None:
+        facts = proposing.facts
+        return facts[2] if facts else None
+
+    return Live(base, folder, model_key)
+
+
+def make_trainings(settings: ServerSettings, connections: Connections) -> Trainings:
+    """What asks for trainings, and the worker process that does them.
+
+    Raises:
+        LabelerError: the queue or the tally cannot be opened.
+    """
+    asking = Asking(
+        settings.data_dir,
+        connections.name,
+        Queue.of(settings),
+        Tally(settings.data_dir / tally.FILE),
+        settings.train_every,
+    )
+    return Trainings(asking, Supervisor(settings))

@@ -13,12 +13,16 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from labeler_backend.errors import LabelerError
 from labeler_backend.files import replacing
+from labeler_backend.projects import studio_project
+from labeler_backend.settings import ServerSettings
 from labeler_backend.studio.media.types import Access, MediaError
 from labeler_backend.studio.media.urls import base_url
 
 logger = logging.getLogger("labeler_backend")
 
+FILE = "connections.json"
 _PROJECTS = 1000
 
 
@@ -53,6 +57,21 @@ class Connections:
             )
         self._known = _read(path)
         self._writing = threading.Lock()
+
+    @classmethod
+    def of_settings(cls, settings: ServerSettings) -> Connections:
+        """As the server keeps them."""
+        secret = settings.label_studio_api_key
+        key = secret.get_secret_value() if secret else None
+        return cls(settings.data_dir / FILE, settings.label_studio_url, key)
+
+    def name(self, project: str) -> str | None:
+        """What the project is kept under (see `projects`); None where its Label Studio is not known."""
+        url = usable(self.of(project).hostname) or self._url
+        try:
+            return studio_project(url, project) if url else None
+        except LabelerError:  # anybody who may ask names projects as he likes
+            return None
 
     def remember(self, project: str, connection: Connection) -> bool:
         """Whether that is news, and `save` is to be called."""

@@ -12,9 +12,19 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from labeler_backend.errors import LabelerError
+from labeler_backend.report.costs import CostModel
+from labeler_backend.report.learning import by_version
+from labeler_backend.report.versions import head_number
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.connections import Connections, usable
-from labeler_backend.server.protocol import Failure, Prediction, ProjectStatus, WebhookEvent, project_uid
+from labeler_backend.server.protocol import (
+    Failure,
+    Prediction,
+    ProjectStatus,
+    VersionStatus,
+    WebhookEvent,
+    project_uid,
+)
 
 V = TypeVar("V")
 logger = logging.getLogger("labeler_backend")
@@ -33,8 +43,12 @@ class Journal:
         failed: tasks that failed since the start.
     """
 
-    def __init__(self, acceptance: Acceptance, connections: Connections) -> None:
+    def __init__(
+        self, acceptance: Acceptance, connections: Connections, costs: CostModel | None = None
+    ) -> None:
+        """`costs` are what the time that proposals save is estimated by."""
         self.done = self.failed = 0
+        self._costs = costs or CostModel()
         self._acceptance, self._connections = acceptance, connections
         self._writer = ThreadPoolExecutor(1, "journal")
         self._failures: deque[Failure] = deque(maxlen=_FAILURES)
@@ -99,7 +113,7 @@ class Journal:
 
     def projects(self) -> list[ProjectStatus]:
         """Those seen so far."""
-        names = sorted({*self._acceptance.projects(), *self._notes})
+        names = sorted({*self._acceptance.projects(), *self._notes, *self._titles})
         return [
             ProjectStatus(
                 id=name,
@@ -107,9 +121,28 @@ class Journal:
                 link=self._link(name),
                 notes=list(self._notes.get(name, ())),
                 **asdict(self._acceptance.counts(name)),
+                **self._learning(name),
             )
             for name in names
         ]
+
+    def _learning(self, project: str) -> dict[str, Any]:
+        """`versions` and `seconds_saved` of its status."""
+        versions = by_version(self._acceptance.summaries(project), self._costs)
+        shown = [
+            VersionStatus(
+                version=version,
+                head=head_number(version),
+                annotations=one.annotations,
+                bulk=one.bulk,
+                relabelled=one.relabelled,
+                mean_iou=one.mean_iou,
+                seconds_saved=one.saved,
+                **{str(outcome): number for outcome, number in one.outcomes.items()},
+            )
+            for version, one in versions.items()
+        ]
+        return {"versions": shown, "seconds_saved": sum(one.saved for one in versions.values())}
 
     def _record(self, project: str, task: int, answer: bytes, clicked: bool) -> None:
         self._acceptance.record_answer(project, task, Prediction.model_validate_json(answer), clicked)

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from labeler_backend.report.fates import OUTCOMES
 from labeler_backend.server.protocol import StatusReport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -15,7 +16,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Between a warm answer (0.02 s) and Label Studio's patience (100 s).
 _BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 5, 10, 20, 50, 90, 100)
 _METHODS = frozenset({"GET", "HEAD", "POST"})
-_OUTCOMES = ("accepted", "edited", "rejected", "drawn")
+_STATES = ("queued", "running", "done", "not_promoted", "failed")
 
 
 class Metrics:
@@ -67,6 +68,7 @@ class _FromStatus(Collector):
         yield from _queue(report)
         yield from _caches(report)
         yield _proposals(report)
+        yield from _learning(report)
 
 
 def _model(report: StatusReport) -> Iterator[Metric]:
@@ -119,6 +121,40 @@ def _proposals(report: StatusReport) -> Metric:
         labels=("project", "outcome"),
     )
     for project in report.projects:
-        for outcome in _OUTCOMES:
+        for outcome in OUTCOMES:
             family.add_metric((project.id, outcome), getattr(project, outcome))
     return family
+
+
+def _learning(report: StatusReport) -> Iterator[Metric]:
+    job = GaugeMetricFamily(
+        "labeler_training", "1 for the state of the last or next training.", labels=("project", "state")
+    )
+    progress = GaugeMetricFamily("labeler_training_progress", "Of it, 0 to 1.", labels=("project",))
+    ended = GaugeMetricFamily("labeler_training_ended_seconds", "Unix time of its end.", labels=("project",))
+    left = GaugeMetricFamily(
+        "labeler_training_left", "Annotations until the next one by itself.", labels=("project",)
+    )
+    version = GaugeMetricFamily(
+        "labeler_head_version", "Number of the head that serves.", labels=("project",)
+    )
+    quality = GaugeMetricFamily(
+        "labeler_head_quality", "Of the head that serves, on held-out images.", labels=("project", "metric")
+    )
+    for project in report.projects:
+        name, training, head = [project.id], project.training, project.head
+        if training is not None:
+            for state in _STATES if training.state != "none" else ():
+                job.add_metric([*name, state], float(training.state == state))
+            progress.add_metric(name, training.progress)
+            if training.ended is not None:
+                ended.add_metric(name, training.ended)
+            if training.left is not None:
+                left.add_metric(name, training.left)
+        if head is not None:
+            version.add_metric(name, head.number)
+            measured = head.after.model_dump(exclude={"images"}) if head.after else {}
+            for metric, value in measured.items():
+                if value is not None:
+                    quality.add_metric([*name, metric], value)
+    yield from (job, progress, ended, left, version, quality)

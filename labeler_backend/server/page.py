@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
-from labeler_backend.report.rendering import environment
+from labeler_backend.report.rendering import environment, hours
+from labeler_backend.report.versions import short
 from labeler_backend.server.protocol import StatusReport
 
 _SCRIPT = "_refresh.js"
@@ -27,6 +28,7 @@ def _environment() -> Environment:
     folders = [PackageLoader(f"labeler_backend.{part}") for part in ("server", "report")]
     found = shared.overlay(loader=ChoiceLoader(folders))
     found.filters = shared.filters | {"count": count, "size": size, "ago": ago, "web": web}
+    found.filters |= {"short": short, "hours": hours}
     return found
 
 

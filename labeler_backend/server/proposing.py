@@ -22,6 +22,7 @@ from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.media import RGB, opened
 from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.proposals.types import Proposal
+from labeler_backend.server.live import Serving
 from labeler_backend.server.pool import EXPRESS, PriorityPool, Urgency
 from labeler_backend.store import Store
 from labeler_backend.studio.media.types import Media, MediaError
@@ -43,10 +44,12 @@ class Seen:
     Attributes:
         size: (H, W) of the upright image in pixels.
         proposals: by falling score.
+        confidence: in [0, 1], of the whole image.
     """
 
     size: tuple[int, int]
     proposals: tuple[Proposal, ...]
+    confidence: float
 
 
 class Proposing:
@@ -97,19 +100,20 @@ class Proposing:
                 self._labeler = self._loaded()
             return self._labeler
 
-    async def see(self, media: Media, settings: ProposalSettings, urgency: Urgency) -> Seen:
-        """The proposals of an image.
+    async def see(self, media: Media, settings: ProposalSettings, urgency: Urgency, serving: Serving) -> Seen:
+        """The proposals of an image, by the head that serves where there is one.
 
         Raises:
             InputError: the file is no image that can be used.
+            HeadError: the head is of another model.
             LabelerError: the model cannot be loaded.
             Full: too much is waiting.
         """
-        key = (media.sha256, settings)
-        return await self.pool.run(key, urgency, lambda: self._see(media, settings))
+        key = (media.sha256, settings, serving.key)
+        return await self.pool.run(key, urgency, lambda: self._see(media, settings, serving))
 
-    def _see(self, media: Media, settings: ProposalSettings) -> Seen:
-        labeler = replace(self.labeler(), settings=settings)
+    def _see(self, media: Media, settings: ProposalSettings, serving: Serving) -> Seen:
+        labeler = replace(self.labeler(), settings=settings, head=serving.head, head_name=serving.key)
         key = hashlib.sha256(f"{media.sha256} {labeler.fingerprint}".encode()).hexdigest()
         known = self.store.read(key)
         if known is not None and (seen := _from_json(known)) is not None:
@@ -117,7 +121,8 @@ class Proposing:
         image = _decoded(media, self._max_pixels)
         features = labeler.encode([image])[0]
         self._gate.checkpoint()
-        seen = Seen((image.shape[0], image.shape[1]), tuple(labeler.propose(image, features)))
+        answer = labeler.answer(image, features)
+        seen = Seen((image.shape[0], image.shape[1]), answer.proposals, answer.confidence)
         self.store.write(key, _to_json(seen))
         return seen
 
@@ -177,7 +182,8 @@ def _decoded(media: Media, max_pixels: int) -> RGB:
 
 
 def _to_json(seen: Seen) -> bytes:
-    return json.dumps({"size": seen.size, "proposals": [asdict(p) for p in seen.proposals]}).encode()
+    proposals = [asdict(p) for p in seen.proposals]
+    return json.dumps({"size": seen.size, "proposals": proposals, "confidence": seen.confidence}).encode()
 
 
 def _from_json(data: bytes) -> Seen | None:
@@ -185,7 +191,8 @@ def _from_json(data: bytes) -> Seen | None:
     try:
         found = json.loads(data)
         height, width = found["size"]
-        return Seen((height, width), tuple(Proposal(**p) for p in found["proposals"]))
+        proposals = tuple(Proposal(**p) for p in found["proposals"])
+        return Seen((height, width), proposals, float(found["confidence"]))
     except (ValueError, KeyError, TypeError) as error:
         logger.warning("A cached answer is damaged (%s) and is computed again.", error)
         return None

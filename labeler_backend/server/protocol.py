@@ -5,10 +5,15 @@ Extra fields are let through: Label Studio sends far more than is used here, and
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from labeler_backend.heads.types import Metrics
+    from labeler_backend.heads.versions import Version
 
 PROJECT_LENGTH = 100
 """Characters; it is kept, and stands on pages and in metrics. Label Studio's have about 15."""
@@ -168,8 +173,93 @@ class CacheStatus(BaseModel):
     misses: int
 
 
+class VersionStatus(BaseModel):
+    """What became of one model version's proposals; shares and seconds leave bulk-accepted ones out."""
+
+    version: str | None = Field(
+        description="Empty: began with no prediction; null: not recorded, or not known here."
+    )
+    head: int | None = Field(description="Number of the head behind it; null before the first one.")
+    annotations: int = Field(description="That began with its predictions, and that somebody looked at.")
+    bulk: int = Field(description="Predictions that became annotations without anybody opening them.")
+    accepted: int
+    edited: int
+    redrawn: int
+    rejected: int
+    drawn: int
+    relabelled: int = Field(description="Proposals whose label was changed, whatever their shape.")
+    mean_iou: float | None = Field(description="Of proposals with the regions that came of them.")
+    seconds_saved: float = Field(description="An estimate; see the documentation's page on learning.")
+
+
+class Measured(BaseModel):
+    """How good answers are on images that were not learned from, as heads.types.Metrics; null = not known."""
+
+    images: int = Field(description="On how many.")
+    pq: float | None = Field(description="Panoptic quality with labels, mean over the images.")
+    ap50: float | None = Field(description="Mask average precision at IoU 0.5, mean over classes.")
+    foreground: float | None = Field(description="IoU of all that was proposed with all that is there.")
+    miou: float | None = Field(description="IoU of the class map, mean over classes.")
+
+    @classmethod
+    def of(cls, metrics: Metrics | None) -> Measured | None:
+        """None where nothing was measured."""
+        if metrics is None:
+            return None
+        found = {name: getattr(metrics, name) for name in cls.model_fields}
+        return cls.model_validate({name: None if math.isnan(v) else v for name, v in found.items()})
+
+
+class HeadStatus(BaseModel):
+    """The head that serves a project."""
+
+    number: int
+    model_version: str
+    kind: str
+    classes: list[str]
+    images: int = Field(description="It was learned from.")
+    created_at: str = Field(description="ISO 8601.")
+    before: Measured | None = Field(description="What served before it, on the same images.")
+    after: Measured | None
+    reason: str = Field(description="Why it serves, one sentence.")
+
+    @classmethod
+    def of(cls, version: Version, model_version: str) -> HeadStatus:
+        """Of a version that serves as `model_version`."""
+        return cls(
+            number=version.number,
+            model_version=model_version,
+            kind=version.kind,
+            classes=list(version.classes),
+            images=version.n_images,
+            created_at=version.created_at,
+            before=Measured.of(version.before),
+            after=Measured.of(version.after),
+            reason=version.reason,
+        )
+
+
+class TrainingStatus(BaseModel):
+    """The last training of a project, or the one that is to come."""
+
+    state: str = Field(
+        description="`none`, `queued`, `running`, `done`, `failed`, or `not_promoted`: it was no better."
+    )
+    progress: float = Field(default=0.0, description="In [0, 1].")
+    doing: str = ""
+    why: str = Field(default="", description="What asked for it.")
+    started: float | None = Field(default=None, description="Unix time in seconds.")
+    ended: float | None = Field(default=None, description="Unix time in seconds.")
+    reason: str = Field(default="", description="How it ended and why, one sentence.")
+    version: int | None = Field(default=None, description="Number of the head that came of it.")
+    again: bool = Field(default=False, description="Whether another one follows.")
+    left: int | None = Field(
+        default=None, description="Annotations until the next one; null where none begins by itself."
+    )
+
+
 class ProjectStatus(BaseModel):
-    """One project, and what became of the proposals sent to it."""
+    """One project, what became of the proposals sent to it, and what was learned from that."""
 
     id: str
     title: str | None
@@ -179,8 +269,19 @@ class ProjectStatus(BaseModel):
     annotated_tasks: int
     accepted: int = Field(description="Proposals submitted as they were.")
     edited: int = Field(description="Proposals whose shape or label was changed.")
+    redrawn: int = Field(default=0, description="Proposals that another shape replaced.")
     rejected: int = Field(description="Proposals deleted.")
     drawn: int = Field(description="Regions that no proposal had.")
+    versions: list[VersionStatus] = Field(default=[], description="In the order of their first use.")
+    seconds_saved: float = Field(default=0.0, description="An estimate, of all versions together.")
+
+    head: HeadStatus | None = Field(
+        default=None, description="What was learned and serves; null before that."
+    )
+    head_problem: str | None = Field(
+        default=None, description="Why another head serves than should, one sentence."
+    )
+    training: TrainingStatus | None = None
 
 
 class StatusReport(BaseModel):

@@ -15,17 +15,21 @@ from labeler_backend.errors import LabelerError
 from labeler_backend.server.answering import PENDING, Answering, Ask, Element
 from labeler_backend.server.connections import Connection, Connections
 from labeler_backend.server.journal import Journal
+from labeler_backend.server.live import Live
 from labeler_backend.server.pool import Urgency
 from labeler_backend.server.proposing import Proposing
 from labeler_backend.server.protocol import (
     CacheStatus,
+    HeadStatus,
     ModelStatus,
     PredictRequest,
+    ProjectStatus,
     QueueStatus,
     SetupRequest,
     StatusReport,
     WebhookEvent,
 )
+from labeler_backend.server.trainings import Trainings
 from labeler_backend.studio.config import read_config
 
 logger = logging.getLogger("labeler_backend")
@@ -68,16 +72,17 @@ class Service:
         self,
         model: str,
         size: int,
-        model_version: str,
         proposing: Proposing,
         answering: Answering,
+        live: Live,
+        trainings: Trainings,
         connections: Connections,
         journal: Journal,
         caches: Mapping[str, Cache],
         limits: Limits,
     ) -> None:
         """`model`, `size` and `caches`, by name, are shown on the status page."""
-        self.model_version = model_version
+        self._live, self._trainings = live, trainings
         self._model, self._size = model, size
         self._proposing, self._answering = proposing, answering
         self._connections, self._journal = connections, journal
@@ -86,10 +91,16 @@ class Service:
         self._started = time.time()
         self._warming: dict[str, set[asyncio.Task[None]]] = {}
 
+    @property
+    def model_version(self) -> str:
+        """What predictions are stamped with where no head was trained."""
+        return self._live.base
+
     async def start(self) -> None:
         """Begins to load the model, so that the first request need not."""
         # A thread of its own that nobody waits for: fetching weights may take minutes, stopping may not.
         threading.Thread(target=self._preload, name="preload", daemon=True).start()
+        self._trainings.start()
 
     async def stop(self, grace: float) -> None:
         """Has running requests answer with what is ready, and gives running work `grace` seconds to end."""
@@ -99,23 +110,25 @@ class Service:
         await asyncio.gather(
             asyncio.to_thread(self._proposing.pool.close, grace),
             asyncio.to_thread(self._answering.close, grace),
+            asyncio.to_thread(self._trainings.stop, grace),
         )
         await asyncio.to_thread(self._journal.close)
 
     def setup(self, request: SetupRequest) -> str:
-        """Remembers where the project lives; gives the version. Touches neither model nor disk."""
+        """Remembers where the project lives; gives the version. Loads nothing; looks at one file's date."""
         said = Connection(request.hostname, request.access_token, request.extra_params)
         if request.project and self._connections.remember(request.project, said):
             self._journal.later(self._connections.save)
-        return self.model_version
+        return self._live.version(request.project)
 
     def versions(self) -> list[str]:
         """The versions whose predictions this backend can make."""
-        return [self.model_version]
+        return self._live.versions()
 
     def webhook(self, event: WebhookEvent) -> None:
         """Takes note; the work is done later."""
         self._journal.event(event)
+        self._trainings.event(event)
 
     async def predict(self, request: PredictRequest, hung_up: HungUp) -> list[Element]:
         """One element per task, in their order, before the deadline; what is not ready goes on without it.
@@ -161,14 +174,22 @@ class Service:
                 )
                 for name, one in self._caches.items()
             ],
-            projects=self._journal.projects(),
+            projects=[self._learning(project) for project in self._journal.projects()],
             failures=self._journal.failures(),
         )
+
+    def _learning(self, project: ProjectStatus) -> ProjectStatus:
+        """With what was learned for the project."""
+        version, problem = self._live.state(project.id)
+        head = HeadStatus.of(version, self._live.version(project.id)) if version else None
+        training = self._trainings.status(project.id)
+        return project.model_copy(update={"head": head, "head_problem": problem, "training": training})
 
     async def _asked(self, request: PredictRequest) -> Ask:
         context = request.params.context if request.params else None
         extra = self._connections.of(request.project).extra_params
         config = await asyncio.to_thread(read_config, request.label_config, extra)
+        serving = await asyncio.to_thread(self._live.serving, request.project)
         self._journal.noted(request.project, config.notes)
         urgency = Urgency.OPENED if len(request.tasks) == 1 else Urgency.BATCH
         return Ask(
@@ -177,6 +198,7 @@ class Service:
             self._connections.access(request.project),
             context,
             Urgency.CLICK if context else urgency,
+            serving,
             extra,
         )
 
@@ -217,7 +239,7 @@ class Service:
         device, dtype, key = self._proposing.facts or (None, None, None)
         return ModelStatus(
             name=self._model,
-            version=self.model_version,
+            version=self._live.base,
             state=self._proposing.state,
             problem=self._proposing.problem,
             device=device,

@@ -21,6 +21,7 @@ TOLERANCE = 0.05
 """In percent of the picture. The editor writes coordinates as it read them; what it rounds is far below."""
 
 _MAX_PIXELS = 100_000_000
+_NAME = 100  # characters
 _MAX_RLE = 2_000_000  # bytes; a speckled mask of this size takes seconds to decode
 
 # which numbers of `value` make up a region, by its type less "labels"
@@ -40,7 +41,8 @@ class Shape:
         labels: in alphabetical order.
         numbers: coordinates in percent; None for a mask, and for what cannot be read.
         mask: as Label Studio writes it: RLE, or a PNG; None for other kinds.
-        size: height and width in pixels of the picture.
+        size: height and width in pixels of the picture; 0, 0 where it does not say.
+        place: the picture, and the page of it, that it lies in; empty where it does not say.
     """
 
     kind: str
@@ -48,6 +50,17 @@ class Shape:
     numbers: tuple[float, ...] | None = None
     mask: bytes | None = None
     size: tuple[int, int] = (0, 0)
+    place: str = ""
+
+    @property
+    def base(self) -> str:
+        """Its type less "labels": `polygon`, `brush`, …"""
+        return self.kind.removesuffix("labels")
+
+    @property
+    def label(self) -> str:
+        """Its labels, with commas between; empty where it has none."""
+        return ", ".join(self.labels)
 
 
 def shapes(result: Iterable[Any]) -> dict[str, Shape]:
@@ -65,7 +78,12 @@ def shapes(result: Iterable[Any]) -> dict[str, Shape]:
 
 def same(sent: Shape, made: Shape) -> bool:
     """Whether the annotator left a region as it was: type, labels and outline."""
-    if (sent.kind, sent.labels) != (made.kind, made.labels):
+    return sent.labels == made.labels and same_outline(sent, made)
+
+
+def same_outline(sent: Shape, made: Shape) -> bool:
+    """Whether type and outline are as they were, whatever the labels."""
+    if sent.kind != made.kind:
         return False
     if sent.mask is not None and made.mask is not None:
         return _same_mask(sent, made)
@@ -80,17 +98,18 @@ def pack(named: Sequence[tuple[str, Shape]]) -> bytes:
     plain = []
     for region, shape in named:
         mask = None if shape.mask is None else base64.b85encode(zlib.compress(shape.mask, 9)).decode()
-        plain.append((region, shape.kind, shape.labels, shape.numbers, mask, shape.size))
+        plain.append((region, shape.kind, shape.labels, shape.numbers, mask, shape.size, shape.place))
     return zlib.compress(json.dumps(plain).encode(), 3)
 
 
 def unpack(packed: bytes) -> list[tuple[str, Shape]]:
     """The inverse of `pack`."""
     found = []
-    for region, kind, labels, numbers, mask, (height, width) in json.loads(zlib.decompress(packed)):
+    for region, kind, labels, numbers, mask, (height, width), *more in json.loads(zlib.decompress(packed)):
         numbers = None if numbers is None else tuple(numbers)
         mask = None if mask is None else zlib.decompress(base64.b85decode(mask))
-        found.append((region, Shape(kind, tuple(labels), numbers, mask, (height, width))))
+        place = more[0] if more else ""  # version 0.1 did not write it
+        found.append((region, Shape(kind, tuple(labels), numbers, mask, (height, width), place)))
     return found
 
 
@@ -101,12 +120,13 @@ def _shape(item: Mapping[str, Any]) -> Shape | None:
         return None
     labels = value.get(kind)
     named = tuple(sorted(map(str, labels))) if isinstance(labels, list) else ()
+    size = _pixels(item.get("original_height")), _pixels(item.get("original_width"))
+    place = f"{str(item.get('to_name', ''))[:_NAME]}:{item.get('item_index') or 0}"
     if base in ("brush", "bitmask"):
-        size = tuple(_pixels(item.get(f"original_{side}")) for side in ("height", "width"))
-        return Shape(kind, named, mask=_mask_bytes(base, value), size=(size[0], size[1]))
-    if base in _NUMBERS:
-        return Shape(kind, named, _finite(value.get(name, 0) for name in _NUMBERS[base]))
-    return Shape(kind, named, _points(value))
+        return Shape(kind, named, mask=_mask_bytes(base, value), size=size, place=place)
+    keys = _NUMBERS.get(base)
+    numbers = _finite(value.get(key, 0) for key in keys) if keys else _points(value)
+    return Shape(kind, named, numbers, size=size, place=place)
 
 
 def _points(value: Mapping[str, Any]) -> tuple[float, ...] | None:
@@ -149,7 +169,7 @@ def _same_mask(sent: Shape, made: Shape) -> bool:
     """
     if sent.mask == made.mask:
         return True
-    before, after = _alpha(sent), _alpha(made)
+    before, after = alpha(sent), alpha(made)
     if before is None or after is None or before.shape != after.shape:
         return False
     square = np.ones((3, 3), np.uint8)
@@ -158,8 +178,8 @@ def _same_mask(sent: Shape, made: Shape) -> bool:
     return not bool(np.any((after < inner) | (after > outer)))
 
 
-def _alpha(shape: Shape) -> npt.NDArray[np.uint8] | None:
-    """(H, W) uint8, 1 where the mask is; None when it cannot be decoded."""
+def alpha(shape: Shape) -> npt.NDArray[np.uint8] | None:
+    """(H, W) uint8, 1 where a brush or bitmask is; None when it cannot be decoded."""
     try:
         if not shape.kind.startswith("brush"):
             with Image.open(io.BytesIO(shape.mask or b""), formats=("PNG",)) as image:

@@ -83,6 +83,9 @@ def backend_url(text: str) -> str:
     return text.strip().rstrip("/")
 
 
+_KEPT = ("url", "project", "is_interactive", "extra_params")  # without them a change would reset them
+
+
 def same(url: str, other: str) -> bool:
     """Do two URLs mean one server? A slash at the end means nothing."""
     return url.rstrip("/") == other.rstrip("/")
@@ -190,6 +193,16 @@ def _updated(
         changed: dict[str, Any] = studio.patch(f"/api/ml/{row['id']}", {**full, "title": title})
         row, auth = changed, None
     return row
+
+
+def titled(studio: Studio, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a backend that is there, with the title that its model version says → the row as it is then.
+
+    Raises:
+        StudioError: Label Studio refuses.
+    """
+    kept = {key: row.get(key) for key in _KEPT}
+    return _updated(studio, row, kept, None)
 
 
 def _auth_fields(auth: BasicAuth | None) -> dict[str, Any]:

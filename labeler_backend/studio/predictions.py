@@ -33,17 +33,22 @@ class Page:
         index: from 0; None unless the tag shows several (`valueList`).
         size: (H, W) of the upright image.
         proposals: masks of that size.
+        confidence: in [0, 1], how sure the model is of the picture as a whole.
     """
 
     index: int | None
     size: tuple[int, int]
     proposals: Sequence[Proposal]
+    confidence: float = 0.0
 
 
 def prediction(
     task_id: int, config: LabelingConfig, pages: Mapping[str, Sequence[Page]], model_version: str
 ) -> Prediction:
     """A task's proposals as its answer; what the labelling config does not allow is left out.
+
+    Its score is the confidence of its least certain picture: Label Studio's uncertainty sampling and an
+    ascending sort by prediction score bring the lowest first, which should be labelled next.
 
     Args:
         task_id: in Label Studio; region ids depend on it.
@@ -57,7 +62,8 @@ def prediction(
         if answer is not None:
             for page in pages.get(image.name, ()):
                 regions += _page_regions(task_id, answer, page)
-    return _checked(config, regions, model_version)
+    looked_at = [page.confidence for found in pages.values() for page in found]
+    return _checked(config, regions, model_version, min(looked_at, default=0.0))
 
 
 def answer_prompt(
@@ -148,8 +154,16 @@ def _regions(
     )
 
 
-def _checked(config: LabelingConfig, regions: Sequence[dict[str, Any]], model_version: str) -> Prediction:
-    """Label Studio, with validation on, refuses a prediction for one wrong region."""
+def _checked(
+    config: LabelingConfig,
+    regions: Sequence[dict[str, Any]],
+    model_version: str,
+    score: float | None = None,
+) -> Prediction:
+    """Label Studio, with validation on, refuses a prediction for one wrong region.
+
+    Without a `score` it is that of the best region.
+    """
     result = []
     for region in regions:
         errors = config.validate({"result": [region]})
@@ -157,8 +171,9 @@ def _checked(config: LabelingConfig, regions: Sequence[dict[str, Any]], model_ve
             _LOG.warning("A region of %s is left out: %.200s", region["from_name"], errors[0])
         else:
             result.append(region)
-    score = max((region["score"] for region in result), default=0.0)
-    return Prediction(result=result, score=score, model_version=model_version)
+    if score is None:
+        score = max((region["score"] for region in result), default=0.0)
+    return Prediction(result=result, score=min(max(score, 0.0), 1.0), model_version=model_version)
 
 
 def _agrees(mask: BoolMask, positive: Sequence[tuple[int, int]], negative: Sequence[tuple[int, int]]) -> bool:

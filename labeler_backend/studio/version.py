@@ -16,3 +16,13 @@ def model_version(model: str, size: int) -> str:
     """
     name = re.sub(r"[^\w.-]+", "-", Path(resolve(model).name).name)
     return f"{name}-{size}-v{propose.VERSION}"
+
+
+def with_head(base: str, number: int | None) -> str:
+    """The version of a project in which a head answers."""
+    return base if number is None else f"{base}-h{number}"
+
+
+def is_ours(version: str, base: str) -> bool:
+    """Whether `version` is this backend's, with whatever head, or without."""
+    return re.fullmatch(re.escape(base) + r"(-h\d+)?", version) is not None

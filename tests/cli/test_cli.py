@@ -84,7 +84,7 @@ def test_masks_says_where_and_how_many(settings: list[tuple[object, ...]], tmp_p
     assert result.exit_code == 0, result.stderr
     assert "proposals on 2 images" in result.stdout
     assert f"Look at {tmp_path}/out/report.html" in result.stdout
-    assert settings == [("m", "cpu", "fp32", 448, 7, 0.25, True)]
+    assert settings == [("m", "cpu", "fp32", 448, 7, 0.25, True, None)]
 
 
 def test_masks_json_is_all_there_is_on_stdout(settings: list[tuple[object, ...]], tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ LAID_OUT = [
 
 def trained(samples: list[Sample], steps: int = 30) -> Instances:
     maps = [class_map(s, CLASSES) for s in samples]
-    return instances.fit(samples, maps, np.arange(len(samples)) % 2, CLASSES, steps=steps)
+    return instances.fit(samples, maps, np.arange(len(samples)) % 2, CLASSES, steps=steps).instances
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from typing import Any
 from labeler_backend.server.protocol import (
     CacheStatus,
     Failure,
+    HeadStatus,
+    Measured,
     ModelStatus,
     Prediction,
     PredictRequest,
@@ -18,6 +20,8 @@ from labeler_backend.server.protocol import (
     QueueStatus,
     SetupRequest,
     StatusReport,
+    TrainingStatus,
+    VersionStatus,
     WebhookEvent,
 )
 from labeler_backend.server.types import Answer, HungUp
@@ -25,7 +29,9 @@ from labeler_backend.server.types import Answer, HungUp
 VERSION = "fake-1"
 
 
-def triangle(region: str, label: str = "car", points: list[list[float]] | None = None) -> dict[str, Any]:
+def triangle(
+    region: str, label: str = "car", points: Sequence[Sequence[float]] | None = None
+) -> dict[str, Any]:
     """A polygon as Label Studio writes one."""
     value = {"points": points or [[1, 1], [20, 1], [20, 20]], "closed": True, "polygonlabels": [label]}
     envelope = {"from_name": "poly", "to_name": "image", "original_width": 640, "original_height": 480}
@@ -174,6 +180,22 @@ def busy() -> StatusReport:
         edited=288,
         rejected=411,
         drawn=97,
+        head=HeadStatus(
+            number=3,
+            model_version=f"{VERSION}-h3",
+            kind="logistic",
+            classes=["car", "van"],
+            images=212,
+            created_at="2026-11-23T22:00:00+00:00",
+            before=Measured(images=40, pq=0.41, ap50=0.5, foreground=0.8, miou=None),
+            after=Measured(images=40, pq=0.53, ap50=0.61, foreground=0.84, miou=None),
+            reason="It is better.",
+        ),
+        training=TrainingStatus(
+            state="running", progress=0.25, doing="fitting", why="10 annotations", started=now - 30, left=7
+        ),
+        versions=[_version(number) for number in range(3)],
+        seconds_saved=41_000,
     )
     quiet = project.model_copy(
         update={
@@ -181,10 +203,15 @@ def busy() -> StatusReport:
             "title": None,
             "link": None,
             "notes": [],
+            "head": None,
+            "training": TrainingStatus(
+                state="failed", reason="There is <b>no</b> accepted region.", ended=now - 120, left=1
+            ),
             "annotated_tasks": 0,
             "predicted_tasks": 1,
         }
         | {"accepted": 0, "edited": 0, "rejected": 0, "drawn": 0}
+        | {"versions": [], "seconds_saved": 0.0}
     )
     caches = [
         CacheStatus(name="features", bytes=3_412_000_000, max_bytes=10_000_000_000, hits=4120, misses=12873),
@@ -199,6 +226,24 @@ def busy() -> StatusReport:
             "projects": [project, quiet],
             "failures": failures,
         }
+    )
+
+
+def _version(head: int) -> VersionStatus:
+    """The better, the later; 0 = before the first head."""
+    return VersionStatus(
+        version=f"{VERSION}-h{head}" if head else VERSION,
+        head=head or None,
+        annotations=70,
+        bulk=3,
+        accepted=50 + 20 * head,
+        edited=30,
+        redrawn=10,
+        rejected=10,
+        drawn=20,
+        relabelled=5,
+        mean_iou=0.7 + 0.1 * head,
+        seconds_saved=4000.0,
     )
 
 

@@ -14,20 +14,27 @@ import numpy as np
 import torch
 from torch import nn
 
+from labeler_backend.heads.types import Answer
 from labeler_backend.masks import rle
 from labeler_backend.media import RGB
 from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.answering import Answering
+from labeler_backend.server.asking import Asking
+from labeler_backend.server.build import make_live
 from labeler_backend.server.connections import Connections
 from labeler_backend.server.journal import Journal
 from labeler_backend.server.proposing import Proposing
 from labeler_backend.server.protocol import PredictRequest
+from labeler_backend.server.queue import Queue
 from labeler_backend.server.service import Limits, Service
+from labeler_backend.server.tally import Tally
+from labeler_backend.server.trainings import Trainings
 from labeler_backend.store import Store
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import MediaPolicy
+from tests.heads.made_heads import MODEL
 
 POLYGONS = (
     '<View><Image name="image" value="$image"/>'
@@ -35,6 +42,7 @@ POLYGONS = (
     '<KeyPointLabels name="kp" toName="image" smart="true"><Label value="disc"/></KeyPointLabels></View>'
 )
 VERSION = "standin-v1"
+CONFIDENCE = 0.6
 
 
 @dataclass
@@ -56,13 +64,16 @@ class StandIn:
     settings: ProposalSettings = field(default_factory=ProposalSettings)
     encoder: Any = field(
         default_factory=lambda: SimpleNamespace(
-            device=torch.device("cpu"), dtype=torch.float32, model_key="standin", model=nn.Identity()
+            device=torch.device("cpu"), dtype=torch.float32, model_key=MODEL, model=nn.Identity()
         )
     )
 
+    head: Any = None
+    head_name: str = ""
+
     @property
     def fingerprint(self) -> str:
-        return f"standin {self.settings.fingerprint()}"
+        return f"standin {self.settings.fingerprint()} {self.head_name}"
 
     def encode(self, images: Sequence[RGB]) -> list[tuple[int, int]]:
         self.control.begun.release()
@@ -74,6 +85,11 @@ class StandIn:
         self.control.most_wanted.append(self.settings.max_proposals)
         return sizes
 
+    def answer(self, image: RGB, features: tuple[int, int]) -> Answer:
+        if self.head is not None:
+            return self.head.answer(image, features, self.propose(image, features))
+        return Answer(tuple(self.propose(image, features)), CONFIDENCE)
+
     def propose(self, image: RGB, features: tuple[int, int]) -> list[Proposal]:
         height, width = features
         y, x = np.mgrid[0.5:height, 0.5:width]
@@ -81,24 +97,38 @@ class StandIn:
         return [Proposal(rle.encode(disc), 0.8, "standin")]
 
 
+class NoWorker:
+    """Instead of the worker process."""
+
+    def start(self) -> None:
+        pass
+
+    def stop(self, grace: float) -> None:
+        pass
+
+
 def make_service(
-    folder: Path, control: Control, limits: Limits | None = None, capacity: int = 100
+    folder: Path, control: Control, limits: Limits | None = None, capacity: int = 100, every: int = 10
 ) -> Service:
     """The service over `folder`, which is also where pictures may lie."""
-    connections = Connections(folder / "data" / "connections.json", None, None)
-    journal = Journal(Acceptance(folder / "data" / "acceptance.sqlite"), connections)
+    data = folder / "data"
+    connections = Connections(data / "connections.json", None, None)
+    journal = Journal(Acceptance(data / "acceptance.sqlite"), connections)
     stores = {
         name: Store(folder / "cache" / name, 10**8, ".json") for name in ("media", "proposals", "answers")
     }
     model: Any = StandIn(control)
     proposing = Proposing(lambda: model, stores["proposals"], max_pixels=10**6, capacity=capacity)
     media = MediaStore(stores["media"], MediaPolicy(media_roots=(folder,)))
+    live = make_live(VERSION, data, connections, proposing)
+    asking = Asking(data, connections.name, Queue(data), Tally(data / "tally.sqlite"), every)
     return Service(
         model="standin",
         size=224,
-        model_version=VERSION,
         proposing=proposing,
-        answering=Answering(VERSION, proposing, media, stores["answers"], journal),
+        answering=Answering(proposing, media, stores["answers"], journal, live),
+        live=live,
+        trainings=Trainings(asking, NoWorker()),
         connections=connections,
         journal=journal,
         caches=stores,

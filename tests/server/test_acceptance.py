@@ -1,25 +1,34 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labeler_backend.errors import LabelerError
-from labeler_backend.server.acceptance import Acceptance, Counts
+from labeler_backend.report.costs import CostModel
+from labeler_backend.report.learning import by_version
+from labeler_backend.server import acceptance_file
+from labeler_backend.server.acceptance import Acceptance
+from labeler_backend.server.acceptance_reading import Counts
 from labeler_backend.server.protocol import Prediction, WebhookEvent
 from tests.server.fakes import prediction, triangle
 from tests.server.live import recorded
 
 NOTHING = Counts(0, 0, 0, 0, 0, 0)
 MOVED = [[2, 1], [20, 1], [20, 20]]
+ELSEWHERE = [[60, 60], [80, 60], [80, 80]]
 
 
 @pytest.fixture
@@ -39,6 +48,7 @@ def annotation(
         "result": list(regions),
         "was_cancelled": False,
         "parent_prediction": 3,
+        "lead_time": 12.5,
     }
     return given | {"created_at": "2026-11-23T10:00:24Z", "updated_at": moment} | more
 
@@ -57,7 +67,9 @@ def created(number: int, *regions: dict[str, Any], **more: Any) -> WebhookEvent:
         pytest.param([], Counts(1, 0, 0, 0, 0, 0), id="only answered"),
         pytest.param([created(5, triangle("a"), triangle("b"))], Counts(1, 1, 2, 0, 0, 0), id="accepted"),
         pytest.param(
-            [created(5, triangle("a", points=MOVED), triangle("z"))], Counts(1, 1, 0, 1, 1, 1), id="all else"
+            [created(5, triangle("a", points=MOVED), triangle("z", points=ELSEWHERE))],
+            Counts(1, 1, 0, 1, 1, 1),
+            id="all else",
         ),
         pytest.param(
             [created(5, triangle("a"), triangle("b"), parent_prediction=None)],
@@ -208,7 +220,7 @@ def test_same_version_again_replaces_its_answer(acceptance: Acceptance) -> None:
 def test_only_the_last_versions_are_kept(acceptance: Acceptance) -> None:
     for number in range(6):
         acceptance.record_answer("1", 1, prediction(triangle(f"r{number}"), version=f"v{number}"))
-    acceptance.record_event("1", created(5, triangle("r2")))
+    acceptance.record_event("1", created(5, triangle("r2", points=ELSEWHERE)))
     acceptance.record_event("1", created(6, triangle("r3")))
     assert acceptance.counts("1") == Counts(1, 1, 1, 0, 1, 1)
 
@@ -297,7 +309,7 @@ def test_failure_within_leaves_nothing_behind(
         raise ValueError("broken")
 
     with monkeypatch.context() as patched:
-        patched.setattr("labeler_backend.server.acceptance.compare", broken)
+        patched.setattr("labeler_backend.server.acceptance_matching.compare", broken)
         with pytest.raises(ValueError, match="broken"):
             acceptance.record_event("1", created(5, triangle("a"), parent_prediction=None))
     acceptance.record_event("1", created(5, triangle("a"), parent_prediction=None))
@@ -310,3 +322,182 @@ def test_answer_is_recorded_in_a_moment(acceptance: Acceptance) -> None:
     for task in range(50):
         acceptance.record_answer("1", task, prediction(*regions))
     assert (time.perf_counter() - begun) / 50 < 0.05
+
+
+def old_file(path: Path) -> None:
+    """As version 0.1 made and filled it."""
+    db = sqlite3.connect(path)
+    db.executescript(_OLD)
+    value = [["a", "polygonlabels", ["car"], [1, 1, 20, 1, 20, 20], None, [0, 0]]]
+    packed = zlib.compress(json.dumps(value).encode())
+    db.execute("INSERT INTO answers VALUES ('1', 1, 'v0', 0, 5.0, ?)", (packed,))
+    db.execute("INSERT INTO annotations VALUES ('1', 5, 1, 7.0, 1, 3, 2, 1, 4)")
+    db.execute("INSERT INTO annotations VALUES ('1', 6, 2, 7.0, 0, 0, 0, 0, 0)")
+    db.execute("INSERT INTO forgotten VALUES ('1', 'annotation', 8, ?)", (time.time(),))
+    db.commit()
+    db.close()
+
+
+_OLD = """
+CREATE TABLE answers (project TEXT NOT NULL, task INTEGER NOT NULL, version TEXT NOT NULL,
+    clicked INTEGER NOT NULL, at REAL NOT NULL, shapes BLOB NOT NULL,
+    PRIMARY KEY (project, task, version, clicked));
+CREATE TABLE annotations (project TEXT NOT NULL, id INTEGER NOT NULL, task INTEGER NOT NULL,
+    updated REAL NOT NULL, counted INTEGER NOT NULL, accepted INTEGER NOT NULL, edited INTEGER NOT NULL,
+    rejected INTEGER NOT NULL, drawn INTEGER NOT NULL, PRIMARY KEY (project, id));
+CREATE INDEX by_task ON annotations (project, task);
+CREATE TABLE forgotten (project TEXT NOT NULL, kind TEXT NOT NULL, id INTEGER NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (project, kind, id));
+"""
+
+
+class TestOldFile:
+    """A file of version 0.1."""
+
+    def test_nothing_is_lost(self, tmp_path: Path) -> None:
+        old_file(tmp_path / "a.sqlite")
+        for _ in range(2):  # the second finds it up to date
+            acceptance = Acceptance(tmp_path / "a.sqlite")
+            assert acceptance.counts("1") == Counts(1, 1, 3, 2, 1, 4)
+            (old,) = acceptance.submissions("1")
+            assert (old.version, [(fate.outcome, fate.count) for fate in old.fates]) == (
+                None,
+                [("accepted", 3), ("edited", 2), ("rejected", 1), ("drawn", 4)],
+            )
+            assert acceptance.summaries("1") == [old]
+            acceptance.close()
+
+    def test_goes_on(self, tmp_path: Path) -> None:
+        old_file(tmp_path / "a.sqlite")
+        acceptance = Acceptance(tmp_path / "a.sqlite")
+        acceptance.record_event("1", created(5, triangle("a")))
+        acceptance.record_event("1", created(8, triangle("a"), created_at="2020-01-01T00:00:00Z"))
+        assert acceptance.counts("1") == Counts(1, 1, 1, 0, 0, 0)
+        assert [one.version for one in acceptance.submissions("1")] == ["v0"]
+
+    def test_opened_by_many_at_once(self, tmp_path: Path) -> None:
+        old_file(tmp_path / "a.sqlite")
+        with ThreadPoolExecutor(8) as pool:
+            opened = list(pool.map(lambda _: Acceptance(tmp_path / "a.sqlite"), range(8)))
+        assert [one.counts("1").accepted for one in opened] == [3] * 8
+
+    def test_killed_in_between_it_is_as_it_was(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        old_file(tmp_path / "a.sqlite")
+        with monkeypatch.context() as patched:
+            broken = acceptance_file._REGIONS.replace("CREATE INDEX regions_of", "NONSENSE")
+            patched.setattr(acceptance_file, "_REGIONS", broken)
+            with pytest.raises(LabelerError):
+                Acceptance(tmp_path / "a.sqlite")
+        assert Acceptance(tmp_path / "a.sqlite").counts("1").accepted == 3
+
+
+class TestVersions:
+    """Which version an annotation began with."""
+
+    def versions(self, acceptance: Acceptance) -> list[str | None]:
+        return [one.version for one in acceptance.submissions("1")]
+
+    def test_stays_when_a_later_one_fits_better(self, acceptance: Acceptance) -> None:
+        acceptance.record_answer("1", 1, prediction(triangle("a"), version="v1"))
+        acceptance.record_event("1", created(5, triangle("a")))
+        acceptance.record_answer("1", 1, prediction(triangle("a", points=MOVED), version="v2"))
+        acceptance.record_event("1", created(5, triangle("a", points=MOVED), minute=1))
+        assert self.versions(acceptance) == ["v1"]
+        assert acceptance.counts("1") == Counts(1, 1, 0, 1, 0, 0)
+
+    def test_an_answer_that_somebody_began_with_is_kept(self, acceptance: Acceptance) -> None:
+        acceptance.record_answer("1", 1, prediction(triangle("a"), version="v0"))
+        acceptance.record_event("1", created(5, triangle("a")))
+        for number in range(1, 9):
+            acceptance.record_answer("1", 1, prediction(version=f"v{number}"))
+        acceptance.record_event("1", created(5, triangle("a"), minute=1))
+        assert self.versions(acceptance) == ["v0"]
+
+    @pytest.mark.parametrize(
+        ("more", "version"),
+        [
+            pytest.param({"parent_prediction": None}, "", id="with none"),
+            pytest.param({"task": 2}, None, id="with one that nobody here knows"),
+        ],
+    )
+    def test_none(self, acceptance: Acceptance, more: dict[str, Any], version: str | None) -> None:
+        acceptance.record_answer("1", 1, prediction(triangle("a"), version="v1"))
+        acceptance.record_event("1", created(5, triangle("z", points=ELSEWHERE), **more))
+        assert self.versions(acceptance) == [version]
+
+    def test_bulk(self, acceptance: Acceptance) -> None:
+        acceptance.record_answer("1", 1, prediction(triangle("a")))
+        acceptance.record_event("1", created(5, triangle("a"), lead_time=None))
+        acceptance.record_event("1", created(6, triangle("a"), lead_time=9))
+        assert [(one.bulk, one.seconds) for one in acceptance.submissions("1")] == [
+            (True, None),
+            (False, 9.0),
+        ]
+        assert sorted(one.bulk for one in acceptance.summaries("1")) == [False, True]
+
+    def test_summaries_say_the_same(self, acceptance: Acceptance) -> None:
+        for task in range(1, 12):
+            acceptance.record_answer(
+                "1", task, prediction(triangle("a"), triangle("b"), version=f"v{task % 3}")
+            )
+            shape = MOVED if task % 2 else None
+            region = triangle("a", label="bus" if task % 4 else "car", points=shape)
+            acceptance.record_event("1", created(task, region, task=task))
+        one, other = (
+            by_version(found, CostModel())
+            for found in (acceptance.submissions("1"), acceptance.summaries("1"))
+        )
+        assert one.keys() == other.keys()
+        for version, sums in one.items():
+            assert sums.outcomes == other[version].outcomes
+            assert sums.relabelled == other[version].relabelled
+            assert sums.mean_iou == pytest.approx(other[version].mean_iou)
+            assert sums.saved == pytest.approx(other[version].saved)
+
+
+class TestExport:
+    """What an export of Label Studio says, which knows which prediction was whose parent."""
+
+    def task(self, *annotations: dict[str, Any], **more: Any) -> dict[str, Any]:
+        predictions = [
+            {"id": 3, "model_version": "v1", "result": [triangle("a")]},
+            {"id": 4, "model_version": "v2", "result": [triangle("a")]},
+        ]
+        return {"id": 1, "annotations": list(annotations), "predictions": predictions} | more
+
+    def test_says_the_version_for_certain(self, acceptance: Acceptance) -> None:
+        for version in ("v1", "v2"):
+            acceptance.record_answer("1", 1, prediction(triangle("a"), version=version))
+        acceptance.record_event("1", created(5, triangle("a")))
+        assert [one.version for one in acceptance.submissions("1")] == ["v2"]  # both fit: the newest
+        assert acceptance.record_tasks("1", [self.task(annotation(5, triangle("a")))]) == 1
+        assert [one.version for one in acceptance.submissions("1")] == ["v1"]
+        acceptance.record_event("1", created(5, triangle("a"), minute=1))
+        assert [one.version for one in acceptance.submissions("1")] == ["v1"]
+
+    def test_does_without_a_backend(self, acceptance: Acceptance) -> None:
+        acceptance.record_tasks("1", [self.task(annotation(5, triangle("a", points=MOVED)))])
+        assert acceptance.counts("1") == Counts(1, 1, 0, 1, 0, 0)
+
+    def test_is_older_than_what_is_known(self, acceptance: Acceptance) -> None:
+        acceptance.record_event("1", created(5, minute=9))
+        acceptance.record_tasks("1", [self.task(annotation(5, triangle("a")))])
+        assert acceptance.counts("1").accepted == 0
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {},
+            {"id": "x"},
+            {"id": 1, "annotations": None, "predictions": [3]},
+            {"id": 1, "annotations": [{"id": 5, "parent_prediction": [3]}], "predictions": [{"id": 3}]},
+            {
+                "id": 1,
+                "annotations": [{"id": 5, "parent_prediction": 3, "lead_time": "x"}],
+                "predictions": [{"id": 3}],
+            },
+        ],
+    )
+    def test_odd_tasks_do_no_harm(self, odd: dict[str, Any], acceptance: Acceptance) -> None:
+        acceptance.record_tasks("1", [odd])
+        assert acceptance.counts("1").accepted == 0

@@ -47,6 +47,13 @@ def collected(client: httpx.Client) -> dict[tuple[str, frozenset[tuple[str, str]
         ("labeler_proposals", {"project": "7.1795428142", "outcome": "rejected"}, 411),
         ("labeler_proposals", {"project": "7.1795428142", "outcome": "drawn"}, 97),
         ("labeler_model_ready", {}, 1),
+        ("labeler_training", {"project": "7.1795428142", "state": "running"}, 1),
+        ("labeler_training", {"project": "7.1795428142", "state": "failed"}, 0),
+        ("labeler_training", {"project": "9", "state": "failed"}, 1),
+        ("labeler_training_progress", {"project": "7.1795428142"}, 0.25),
+        ("labeler_training_left", {"project": "7.1795428142"}, 7),
+        ("labeler_head_version", {"project": "7.1795428142"}, 3),
+        ("labeler_head_quality", {"project": "7.1795428142", "metric": "pq"}, 0.53),
     ],
 )
 def test_status_is_there_as_metrics(

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from label_studio_sdk.converter.brush import mask2rle
 from PIL import Image
 
-from labeler_backend.server.outcomes import Outcome, compare
 from labeler_backend.server.shapes import Shape, pack, same, shapes, unpack
 from tests.server.fakes import triangle
 
@@ -171,33 +170,6 @@ def test_packed_shapes_come_back() -> None:
 
 
 A, B, C = (only(triangle("x", points=[[n, n], [n + 5, n], [n, n + 5]])) for n in (10, 20, 30))
-
-
-@pytest.mark.parametrize(
-    ("answers", "clicked", "made", "outcome"),
-    [
-        pytest.param([{"a": A, "b": B}], {}, {"a": A, "b": B}, Outcome(accepted=2), id="as it was"),
-        pytest.param([{"a": A, "b": B}], {}, {"a": C}, Outcome(edited=1, rejected=1), id="moved and deleted"),
-        pytest.param([{"a": A}], {}, {}, Outcome(rejected=1), id="nothing left"),
-        pytest.param([{"a": A}], {}, {"z": A}, Outcome(rejected=1, drawn=1), id="drawn anew"),
-        pytest.param([], {}, {"z": A}, Outcome(drawn=1), id="nothing was answered"),
-        pytest.param([{"a": A}], {"k": [B]}, {"a": A}, Outcome(accepted=1), id="a click not taken"),
-        pytest.param([{"a": A}], {"k": [B]}, {"k": B}, Outcome(accepted=1, rejected=1), id="a click taken"),
-        pytest.param([], {"k": [A, B]}, {"k": A}, Outcome(accepted=1), id="an earlier click"),
-        pytest.param([{"a": A}], {"a": [B]}, {"a": B}, Outcome(accepted=1), id="refined by a click"),
-        pytest.param(
-            [{"n": A}, {"a": A, "b": B}], {}, {"a": A}, Outcome(accepted=1, rejected=1), id="older version"
-        ),
-        pytest.param([{"n": A}, {"a": A}], {}, {}, Outcome(rejected=1), id="no trace of either: the newest"),
-    ],
-)
-def test_compare(
-    answers: list[dict[str, Shape]],
-    clicked: dict[str, list[Shape]],
-    made: dict[str, Shape],
-    outcome: Outcome,
-) -> None:
-    assert compare(answers, clicked, made) == outcome
 
 
 @pytest.mark.parametrize(

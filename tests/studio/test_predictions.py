@@ -27,7 +27,7 @@ def found(mask: BoolMask, score: float = 0.8, label: str | None = None) -> Propo
 
 
 def page(*proposals: Proposal, index: int | None = None) -> Page:
-    return Page(index, SIZE, proposals)
+    return Page(index, SIZE, proposals, 0.7)
 
 
 def predicted(config: LabelingConfig, *proposals: Proposal, task: int = 1) -> Prediction:
@@ -43,7 +43,7 @@ def test_proposals_become_regions_of_the_answer_tag(tag: str) -> None:
     objects, dropped = reading.objects, reading.notes
     assert [o.labels for o in objects] == [("car",), ("car",)]
     assert [o.score for o in objects] == [0.8124, 0.5]
-    assert answer.score == 0.8124
+    assert answer.score == 0.7
     assert answer.model_version == "v1"
     assert dropped == []
     if tag != "RectangleLabels":
@@ -79,17 +79,17 @@ def test_weak_and_surplus_proposals_are_left_out() -> None:
 def test_labels_and_scores(labels: str, named: str | None, expected: str, score: float) -> None:
     answer = predicted(config_of(control("PolygonLabels", labels=labels)), found(ring(), 0.8, named))
     assert [r["value"]["polygonlabels"] for r in answer.result] == [[expected]]
-    assert answer.score == pytest.approx(score)
+    assert [r["score"] for r in answer.result] == [pytest.approx(score)]
 
 
 def test_a_guess_does_not_fall_below_the_threshold() -> None:
     config = config_of(control("PolygonLabels", labels="car,tree", attributes='model_score_threshold="0.5"'))
-    assert predicted(config, found(ring(), 0.6)).score == pytest.approx(0.3)
+    assert predicted(config, found(ring(), 0.6)).result[0]["score"] == pytest.approx(0.3)
 
 
 def test_without_a_label_nothing_is_sent() -> None:
     answer = predicted(config_of(control("PolygonLabels", labels="")), found(ring()))
-    assert (answer.result, answer.score) == ([], 0.0)
+    assert (answer.result, answer.score) == ([], 0.7)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,14 @@ def test_without_a_label_nothing_is_sent() -> None:
 )
 def test_nothing_found_is_an_empty_answer(proposals: list[Proposal]) -> None:
     answer = predicted(config_of(POLYGONS), *proposals)
-    assert (answer.result, answer.score, answer.model_version) == ([], 0.0, "v1")
+    assert (answer.result, answer.score, answer.model_version) == ([], 0.7, "v1")
+
+
+def test_the_score_is_the_confidence_of_the_least_certain_picture() -> None:
+    config = config_of(control("PolygonLabels"))
+    pages = [Page(n, SIZE, [found(ring(), 0.9)], sure) for n, sure in enumerate((0.8, 0.25, 0.6))]
+    assert prediction(1, config, {"image": pages}, "v1").score == 0.25
+    assert prediction(1, config, {"image": []}, "v1").score == 0.0
 
 
 def test_a_region_that_label_studio_would_refuse_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:

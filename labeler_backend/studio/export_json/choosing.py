@@ -101,6 +101,12 @@ def entry_id(entry: Entry) -> int | None:
     return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
+def accepted_in_bulk(entry: Entry) -> bool:
+    """Whether "Create annotations from predictions" made it, and nobody has saved it since: in Label Studio
+    1.23 only those have a prediction as parent and no time spent on them."""
+    return entry.get("parent_prediction") is not None and entry.get("lead_time") is None
+
+
 def _age(entry: Entry) -> tuple[float, int]:
     return _moment(entry.get("updated_at")) or _moment(entry.get("created_at")), entry_id(entry) or 0
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labeler_backend.records import Problem, Record, Tell, VideoRecord
-from labeler_backend.studio.export_json.choosing import Choice, Entry, Policy, choose
+from labeler_backend.studio.export_json.choosing import Choice, Entry, Policy, accepted_in_bulk, choose
 from labeler_backend.studio.export_json.marked import EntryReader, Marked
 from labeler_backend.studio.export_json.names import Names
 from labeler_backend.studio.export_json.pages import MAX_PAGES, Page, pages_of
@@ -209,6 +209,7 @@ class _Reader:
             annotator=choice.annotator,
             video=video,
             frame=frame,
+            bulk=bool(choice.entries) and all(map(accepted_in_bulk, choice.entries)),
         )
 
     def _video(self, head: _Task, choice: Choice, marked: Sequence[Marked], page: Page) -> VideoRecord | None:

@@ -76,6 +76,25 @@ def test_a_task_becomes_a_record() -> None:
     assert one.attributes == {"origin": "manual"}
 
 
+@pytest.mark.parametrize(
+    ("about", "bulk"),
+    [
+        pytest.param({"parent_prediction": 3, "lead_time": None}, True, id="created from predictions"),
+        pytest.param({"parent_prediction": 3, "lead_time": 4.2}, False, id="submitted by a person"),
+        pytest.param({"parent_prediction": None, "lead_time": None}, False, id="imported"),
+        pytest.param({}, False, id="nothing said"),
+    ],
+)
+def test_what_was_accepted_in_bulk_is_known(about: dict[str, Any], bulk: bool) -> None:
+    [record], _ = read(task(annotation(region(), **about)))
+    assert record.bulk is bulk
+
+
+def test_what_nobody_annotated_is_not_accepted_in_bulk() -> None:
+    [record], _ = read(task(), policy=Policy(unlabeled=True))
+    assert record.bulk is False
+
+
 @pytest.mark.parametrize("kind", [*TAGS, *BARE])
 def test_every_type_that_is_written_comes_back(kind: str) -> None:
     mask = ring() if kind.startswith(("brush", "bitmask")) else ellipse()

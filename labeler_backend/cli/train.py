@@ -1,0 +1,206 @@
+"""`labeler train`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labeler_backend.batch.errors import Interrupted
+from labeler_backend.cli import loading
+from labeler_backend.cli.options import (
+    AsJson,
+    DeviceOption,
+    DTypeOption,
+    MaxPixelsOption,
+    ModelOption,
+    ProjectOption,
+    SizeOption,
+    TokenOption,
+    UrlOption,
+)
+from labeler_backend.cli.progress import shares
+from labeler_backend.errors import InputError
+
+if TYPE_CHECKING:
+    from labeler_backend.cli.sources import Source, Where
+    from labeler_backend.heads.versions import Version
+    from labeler_backend.media import RGB
+    from labeler_backend.records import Problem, Record, Tell, VideoRecord
+
+EPILOG = """
+**Examples**
+
+From a file exported from Label Studio as JSON (not JSON-MIN), or a COCO file, with the pictures beside it:
+`labeler train export.json --images photos/ --project birds`
+
+From a live project; the token in LABEL_STUDIO_API_KEY:
+`labeler train --url http://127.0.0.1:8080 --ls-project 1 --project birds`
+
+What was learned, and back to the version before:
+`labeler heads list --project birds` and `labeler heads rollback --project birds`
+
+A new version serves only where it is better, on pictures that it has not seen, than what served. Pictures are
+looked at once: training again, also after Ctrl-C, takes up only what is new.
+
+Exit code: 0 trained, whether or not the version serves, 2 bad input or nothing to learn, 130 stopped by
+Ctrl-C.
+"""
+LEARNED = "What is learned from"
+_SHOWN = 10  # problems in the text
+
+
+def train(
+    project: Annotated[
+        str,
+        typer.Option(
+            help="What the project is called here: letters, digits, '.', '_' and '-'. `labeler masks` and "
+            "`labeler heads` take the same name.",
+            rich_help_panel=LEARNED,
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="A JSON export of Label Studio, or a COCO file. Without it: a live project."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the pictures, matched by name. [default: Label Studio]",
+            rich_help_panel=LEARNED,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The labelling config of a JSON export. [default: that of the live project]",
+            rich_help_panel=LEARNED,
+        ),
+    ] = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    ls_project: ProjectOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    dtype: DTypeOption = None,
+    size: SizeOption = 518,
+    max_pixels: MaxPixelsOption = 100_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Learn a project's classes from what people accepted; what is better than before begins to serve."""
+    from labeler_backend.cli.sources import Where, open_source
+    from labeler_backend.heads.learning import learn
+    from labeler_backend.studio.export_json import Policy
+
+    where = Where(source=source, url=url, token=token, ls_project=ls_project, config=config, images=images)
+    problems = _Problems()
+    with ExitStack() as stack:
+        found = open_source(where, Policy(), stack, problems.tell, as_json)
+        folder = _folder(project, where)
+        labeler = loading.load_proposer(model, device, dtype, size, 20, 0.05)
+        progress = stack.enter_context(shares("train", as_json))
+        records = _fitted(found, problems.tell) if images is not None else found.items
+        try:
+            version = learn(
+                records,
+                _opener(found, max_pixels),
+                labeler,
+                folder,
+                progress,
+                problems.tell,
+                source=_source(where),
+                total=found.total,
+            )
+        except KeyboardInterrupt as error:
+            raise Interrupted("Stopped; what was taken in is kept: run it again to go on.") from error
+    if as_json:
+        typer.echo(json.dumps({"project": project, **version.json(), "problems": problems.total}))
+    else:
+        _say(version, project, problems)
+
+
+def _folder(project: str, where: Where) -> Path:
+    """Of the project; a live one has the same folder whatever it is called, the one that the backend uses."""
+    from labeler_backend.studio.client import base_url
+
+    if where.ls_project is None or where.source is not None:
+        return loading.project_folder(project)
+    return loading.studio_project_folder(project, base_url(where.url), where.ls_project)
+
+
+def _source(where: Where) -> str:
+    """What tells records of one file from those of another and of the live project, which needs no name."""
+    return str(where.source.resolve()) if where.source is not None else ""
+
+
+class _Problems:
+    """Counts them and keeps the first few."""
+
+    def __init__(self) -> None:
+        self.first: list[Problem] = []
+        self.total = 0
+
+    def tell(self, problem: Problem) -> None:
+        """Takes one."""
+        self.total += 1
+        if len(self.first) < _SHOWN:
+            self.first.append(problem)
+
+
+def _opener(source: Source, max_pixels: int) -> Callable[[Record], RGB]:
+    """Decodes a record's picture.
+
+    What it returns raises InputError where there is none, or it cannot be read.
+    """
+    from labeler_backend.media import decode
+
+    def open_image(record: Record) -> RGB:
+        found = source.find(record) if source.find else None
+        if found is None:
+            raise InputError(
+                f"There is no picture of {record.file_name}: give its folder with --images DIR, or --url and "
+                f"a token."
+            )
+        return decode(found.path, max_pixels=max_pixels)
+
+    return open_image
+
+
+def _fitted(source: Source, tell: Tell) -> Iterator[Record | VideoRecord]:
+    """Records as they fit the files in --images, which may be copies of another size."""
+    from exporters.pictures.folder import fitted, upright_size
+    from labeler_backend.records import Record
+
+    assert source.find is not None
+    for item in source.items:
+        try:
+            found = source.find(item) if isinstance(item, Record) else None
+            size = upright_size(found.path) if found else None
+        except InputError:  # whoever opens it tells
+            size = None
+        yield fitted(item, size, tell) if isinstance(item, Record) and size is not None else item
+
+
+def _say(version: Version, project: str, problems: _Problems) -> None:
+    for problem in problems.first:
+        where = f"Task {problem.task_id}: " if problem.task_id is not None else ""
+        typer.echo(f"{where}{problem.reason} ({problem.done})", err=True)
+    if problems.total > len(problems.first):
+        typer.echo(f"… and {problems.total - len(problems.first)} more.", err=True)
+    images = f"{version.n_images} image{'s' * (version.n_images != 1)}"
+    what = f"Version {version.number} of {project} ({version.kind}, {images}, {len(version.classes)} classes)"
+    if version.promoted:
+        typer.echo(f"{what} serves now. {version.reason}")
+    else:
+        typer.echo(f"{what} is kept but does NOT serve: what served before goes on. {version.reason}")
+    if version.after is not None:
+        before = f"{version.before.pq:.3f}" if version.before else "–"
+        typer.echo(
+            f"On {version.n_held_out} held-out images: panoptic quality {before} before, "
+            f"{version.after.pq:.3f} now."
+        )
+    typer.echo(f"More: labeler heads show --project {project} {version.number}")

@@ -1,0 +1,45 @@
+"""Which image should be labelled next: the one whose answer is least sure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from labeler_backend.backbone.features import FloatArray
+from labeler_backend.masks import rle
+from labeler_backend.proposals.types import Proposal
+
+SHOWN = 0.3
+LEAST = 0.05
+
+
+def confidence(answer: Sequence[Proposal], class_map: FloatArray, novelty: float) -> float:
+    """In [0, 1]; the lower, the more there is to learn from having a person look at the image.
+
+    One minus the mean of three reasons to look: doubt (how near the chances of the objects are to even),
+    disagreement (the share of the patches where the class map and the objects differ on whether something is
+    there, against what either holds) and novelty.
+
+    Args:
+        answer: objects with the chance of being accepted.
+        class_map: (K+1, gh, gw) probabilities, background first.
+        novelty: in [0, 1].
+    """
+    chances = np.array([p.score for p in answer if p.score >= LEAST])
+    doubt = float((4 * chances * (1 - chances)).mean()) if len(chances) else 1.0
+    return float(np.clip(1 - (doubt + _disagreement(answer, class_map) + novelty) / 3, 0, 1))
+
+
+def _disagreement(answer: Sequence[Proposal], class_map: FloatArray) -> float:
+    there = class_map[0] < 0.5
+    covered = np.zeros(there.shape, np.float32)
+    for proposal in answer:
+        if proposal.score >= SHOWN:
+            mask = rle.decode(proposal.rle).astype(np.float32)
+            share = cv2.resize(mask, there.shape[::-1], interpolation=cv2.INTER_AREA)
+            covered = np.maximum(covered, share)
+    given = covered > 0.5
+    union = int((there | given).sum())
+    return int((there ^ given).sum()) / union if union else 0.0
