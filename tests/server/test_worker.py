@@ -29,7 +29,7 @@ BACKEND = "http://backend.internal:9090"
 
 @contextmanager
 def working(settings: ServerSettings) -> Iterator[Supervisor]:
-    worker = Supervisor(settings)
+    worker = Supervisor(settings, "tests.server.hurried_worker")
     worker.start()
     try:
         yield worker
