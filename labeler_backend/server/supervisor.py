@@ -23,6 +23,10 @@ class Supervisor:
 
     The worker's stdin is a pipe: it reads the settings from it, and its end tells that the server is gone,
     however that came to be.
+
+    Attributes:
+        restarts: how often it was started again.
+        last_exit: the exit code of the last one that ended; None = there was none, or it did not start.
     """
 
     def __init__(self, settings: ServerSettings, module: str = WORKER) -> None:
@@ -32,6 +36,7 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._watch, name="worker", daemon=True)
         self.restarts = 0
+        self.last_exit: int | None = None
 
     @property
     def pid(self) -> int | None:
@@ -56,7 +61,7 @@ class Supervisor:
         deaths = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            code = self._run()
+            code = self.last_exit = self._run()
             if self._stopping.is_set():
                 return
             self.restarts += 1
