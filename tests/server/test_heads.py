@@ -18,7 +18,7 @@ from labeler_backend.projects import project_folder, studio_project
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.server.protocol import SetupRequest, WebhookEvent, project_uid
 from labeler_backend.server.service import Service
-from tests.heads.made import trained
+from tests.heads.made_heads import trained
 from tests.server.standin import CONFIDENCE, VERSION, Control, make_service, picture, request, task
 
 STUDIO = "http://127.0.0.1:8080"
