@@ -1,10 +1,10 @@
 """How much does a head know after N accepted images?
 
-    python benchmarks/learning.py --data DIR [--data DIR ...] [--images 1 5 20] [--seeds 0 1 2] [--json FILE]
+    python benchmarks/learning.py --data DIR [--data DIR ...] [--images 1 5 20] [--seeds 0 1 2]
 
-For every data set (a folder named as one of benchmarks/splits/*.json), number of training images and seed: the
-first N images of the split's pool, shuffled with the seed, are learned from as `labeler train` does, and all
-test images are measured. Methods in the same run:
+For every data set (a folder named as one of benchmarks/splits/*.json), number of training images and seed:
+the first N images of the split's pool, shuffled with the seed, are learned from as `labeler train` does, and
+all test images are measured. Methods in the same run:
 
     ours      the product's head
     logistic  plain logistic regression on tokens, its connected regions as objects
@@ -12,8 +12,9 @@ test images are measured. Methods in the same run:
     forest    a random forest on colour and texture, as in ilastik, likewise
     nothing   what emerges without labels; the first proposal is the foreground
 
-Figures: IoU of the foreground (mean over images), mIoU of the class map over classes in at least a fifth of the
-test images, without and with the background, mask AP at IoU 0.5 (COCO's, mean over classes), seconds of training.
+Figures: IoU of the foreground (mean over images); mIoU of the class map over classes in at least a fifth of
+the test images, without and with the background; mask AP at IoU 0.5 (COCO's, mean over classes); seconds of
+training.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def picture(labeler: Labeler, data: Path, name: str, person: bool) -> Picture:
             picture=working_picture(image, features, KEPT_ZOOM),
             labels=tuple(label for label, _ in objects),
             masks=masks,
-            coverage=coverage(masks, image.shape[:2], features.grid),
+            coverage=coverage(masks, features.image_size, features.grid),
             unknown=np.zeros(features.grid, np.uint8),
             trust=CORRECTED,
             proposals=tuple(labeler.pool(image, features)),
@@ -178,7 +179,7 @@ def forest(labeler: Labeler, known: Sequence[Picture]) -> Method:
     rng = np.random.default_rng(0)
     for seen in known:
         values = _texture(seen)
-        truth = _truth_labels(seen, classes, values.shape[:2]).ravel()
+        truth = _truth_labels(seen, classes, (values.shape[0], values.shape[1])).ravel()
         chosen = rng.permutation(len(truth))[:4000]
         rows.append(values.reshape(-1, values.shape[-1])[chosen])
         labels.append(truth[chosen])
@@ -255,12 +256,12 @@ def _texture(seen: Picture) -> FloatArray:
     size = seen.sample.features.input_size
     small = cv2.resize(seen.image, (size[1] // 2, size[0] // 2), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
-    channels = [lab]
+    channels: list[npt.NDArray[Any]] = [lab]
     for sigma in (1.0, 2.0, 4.0, 8.0):
         smooth = cv2.GaussianBlur(lab, (0, 0), sigma)
         gradient = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
         channels += [smooth, gradient, cv2.Laplacian(smooth, cv2.CV_32F)]
-    return np.concatenate(channels, axis=2)
+    return np.asarray(np.concatenate(channels, axis=2), np.float32)
 
 
 def measure(method: Method, tests: Sequence[Picture], classes: Sequence[str]) -> dict[str, float]:
@@ -274,7 +275,7 @@ def measure(method: Method, tests: Sequence[Picture], classes: Sequence[str]) ->
     ]
     both, ours_, theirs = (np.zeros(len(classes) + 1) for _ in range(3))
     for one, seen in zip(said, tests, strict=True):
-        truth = _truth_labels(seen, classes, seen.image.shape[:2])[::WORK, ::WORK]
+        truth = _truth_labels(seen, classes, seen.sample.features.image_size)[::WORK, ::WORK]
         known = truth >= 0
         a, b = one.labels[known], truth[known]
         both += np.bincount(a[a == b], minlength=len(both))

@@ -68,7 +68,8 @@ def describe(
     """Proposals of one image and all that is made of them; touches no file."""
     options = tools.options
     with stages.stage("proposals"):
-        proposals = [p for p in tools.proposer.propose(image, features) if p.area > 0]
+        answer = tools.proposer.answer(image, features)
+        proposals = [p for p in answer.proposals if p.area > 0]
     with stages.stage("polygons"):
         annotations = [
             tools.annotate(proposal, polygons=options.polygons, max_points=options.max_points)
@@ -78,7 +79,8 @@ def describe(
         drawn = _jpeg(overlay(image, proposals)) if options.overlays else None
         shown = preview(image, proposals) if job.position < MAX_PREVIEWS else None
     height, width = image.shape[:2]
-    return Result(job, (height, width), proposals, annotations, drawn, shown, note, stages.seconds)
+    size = (height, width)
+    return Result(job, size, proposals, annotations, drawn, shown, note, stages.seconds, answer.confidence)
 
 
 def keep(out: Path, outcome: Outcome, formats: Formats) -> Outcome:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from labeler_backend.backbone.features import Features
+from labeler_backend.heads.types import Answer
 from labeler_backend.media import DEFAULT_MAX_PIXELS, RGB
 from labeler_backend.proposals.types import Proposal
 
@@ -28,8 +29,8 @@ class MaskProposer(Protocol):
     def encode(self, images: Sequence[RGB]) -> list[Features]:
         """(H, W, 3) uint8 images of one grid → their features. One model call; never called concurrently."""
 
-    def propose(self, image: RGB, features: Features) -> list[Proposal]:
-        """Proposals by falling score. Called from several threads at once."""
+    def answer(self, image: RGB, features: Features) -> Answer:
+        """Proposals by falling score, and how sure it is. Called from several threads at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Result:
         preview: what the report embeds (see report/preview.py), or None past the first few hundred images.
         note: how the file was read, where a person should know.
         seconds: per stage.
+        confidence: in [0, 1], of the whole image.
     """
 
     job: Job
@@ -72,6 +74,7 @@ class Result:
     preview: dict[str, Any] | None
     note: str
     seconds: dict[str, float]
+    confidence: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,13 @@ class ProjectHead:
     Attributes:
         name: of its project and version.
         classes: that it knows.
+        number: of the version.
         tensors, facts: see `Head.to_files`.
     """
 
     name: str
     classes: tuple[str, ...]
+    number: int
     tensors: dict[str, Any]
     facts: dict[str, Any]
 
@@ -96,7 +98,32 @@ def project_head(name: str) -> ProjectHead:
         )
     head = versions.load(version.number)
     called = f"{folder.name} version {version.number} ({version.sha256[:12]})"
-    return ProjectHead(called, head.classes, *head.to_files())
+    return ProjectHead(called, head.classes, version.number, *head.to_files())
+
+
+def prelabeling_head(name: str | None, url: str, number: int, base: str) -> tuple[ProjectHead | None, str]:
+    """The head for predictions of a Label Studio's project, and the version they are stamped with.
+
+    Args:
+        name: of the project whose head it is; None = the project's own, where it has one on this machine.
+        url, number: of the Label Studio, and of the project there.
+        base: version without a head.
+
+    Raises:
+        LabelerError: no head of the project `name` serves, or the head is damaged.
+    """
+    from labeler_backend.heads.learning import HEADS
+    from labeler_backend.heads.versions import Versions
+    from labeler_backend.projects import studio_project
+    from labeler_backend.studio.version import with_head
+
+    own = studio_project(url, number)
+    if name is None and Versions(project_folder(own) / HEADS).serving() is None:
+        return None, base
+    head = project_head(name or own)
+    # The own versions are those that the backend answers with; another project's are called by its name.
+    others = name is not None and project_folder(name) != project_folder(own)
+    return head, with_head(f"{base}-{name}" if others else base, head.number)
 
 
 def project_folder(name: str) -> Path:

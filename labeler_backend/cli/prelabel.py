@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,11 +40,21 @@ All tasks that have no prediction of this model yet, the token in LABEL_STUDIO_A
 What it would do:
 `labeler prelabel --url http://127.0.0.1:8080 --ls-project 1 --dry-run`
 
+What to label next first, in the order of the pushes and in Label All Tasks:
+`labeler prelabel --url http://127.0.0.1:8080 --ls-project 1 --order uncertainty`
+
 Run it again after an interruption, or when tasks were added: it goes on with those that have none.
 
 Exit code: 0 all done, 1 some tasks failed (named, and in --failures), 2 bad input, 130 stopped by Ctrl-C.
 """
 _NAMED = 10  # failures in the text
+
+
+class Order(str, Enum):
+    """In which predictions are pushed."""
+
+    id = "id"
+    uncertainty = "uncertainty"
 
 
 def prelabel(
@@ -77,6 +88,23 @@ def prelabel(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            "--project",
+            help="Whose head names and scores the proposals. [default: that of this Label Studio's project, "
+            "where it has one on this machine]",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    order: Annotated[
+        Order,
+        typer.Option(
+            help="uncertainty: push what the model is least sure of first, once all is predicted, and have "
+            "'Label All Tasks' bring it first.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = Order.id,
     failures: Annotated[
         Path | None,
         typer.Option(help="Also write failed tasks here, one JSON object a line.", rich_help_panel=OUTPUT),
@@ -102,20 +130,23 @@ def prelabel(
     from labeler_backend.studio.client import Studio
     from labeler_backend.studio.version import model_version
 
-    project = required(ls_project, "--ls-project")
+    number = required(ls_project, "--ls-project")
     settings = load_server_settings(model=model, device=device, dtype=dtype, size=size)
-    version = model_version(settings.model, settings.size)
+    base = model_version(settings.model, settings.size)
     with Studio(url, token) as studio:
-        plan = logic.plan(studio, project, version, max_proposals, min_score)
+        head, version = loading.prelabeling_head(project, studio.url, number, base)
+        plan = logic.plan(studio, number, version, max_proposals, min_score)
         if dry_run:
             _say_plan(plan, as_json)
             return
         options = Options(overlays=False, batch_size=batch, workers=workers, max_pixels=settings.max_pixels)
-        with logic.alone(settings.cache_dir / "prelabel", studio, project):
-            summary = _run(studio, plan, settings, options, as_json)
+        with logic.alone(settings.cache_dir / "prelabel", studio, number):
+            summary = _run(studio, plan, settings, options, head, order, as_json)
         if summary.before + summary.pushed + summary.elsewhere:
-            shown = logic.show_predictions(studio, project, version)
+            shown = logic.show_predictions(studio, number, version, base)
             summary = replace(summary, shown=shown)
+            if order is Order.uncertainty:
+                logic.sample_uncertain_first(studio, number)
     _report(studio, summary, failures, as_json)
 
 
@@ -124,6 +155,8 @@ def _run(
     plan: Plan,
     settings: ServerSettings,
     options: Any,
+    head: loading.ProjectHead | None,
+    order: Order,
     quiet: bool,
 ) -> Summary:
     from labeler_backend.batch.stopping import interruptible
@@ -138,6 +171,7 @@ def _run(
         *(settings.model, settings.device, settings.dtype, settings.size),
         max(usual.max_proposals, *(answer.max_proposals for answer in answers)),
         min(usual.min_score, *(answer.min_score for answer in answers)),
+        head=head,
     )
     with progress_bar(quiet) as progress, interruptible() as stopped:
         return logic.prelabel(
@@ -148,6 +182,7 @@ def _run(
             options=options,
             progress=progress,
             stopped=stopped,
+            uncertain_first=order is Order.uncertainty,
         )
 
 

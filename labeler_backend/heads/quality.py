@@ -1,29 +1,28 @@
 """Which regions are objects: the chance that a region covers one of its class with IoU 0.5 or more.
 
 A small network on the numbers of `evidence.py`, learned from regions of labelled images whose maps came from
-models that had not seen them: on maps of its own images a head would look better than it is. Whether it is
-used at all is decided by cross-validation over images; with too few of them the emergent score and the class
-map rank the regions.
+models that had not seen them: on maps of its own images a head would look better than it is. How much it
+counts beside the emergent score and the class map is learned too (stacking: Wolpert 1992), from what it says
+of images that it was not trained on; with too few images the emergent score alone ranks the regions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
 from torch import nn
 
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.heads.evidence import EMERGENT_COLUMN, MAP_COLUMN
 
-Ranking = Literal["emergent", "maps", "learned"]
-RANKINGS: tuple[Ranking, ...] = ("emergent", "maps", "learned")
+VOICES = 3
+"""Emergent score, class map, network."""
 HIDDEN = 24
 MEMBERS = 3
 STEPS = 400
@@ -63,34 +62,28 @@ class Quality:
     """Scores regions.
 
     Attributes:
-        ranking: what the score is made from.
-        slope, offset: of its log odds, so that the score is the chance of being an object.
-        network: where the ranking is learned.
+        weights: (VOICES,) of each voice's log odds, none negative.
+        offset: added to their sum, so that the score is the chance of being an object.
+        network: None = too little to learn one from, and its weight is 0.
     """
 
-    ranking: Ranking
-    slope: float
+    weights: FloatArray
     offset: float
     network: Network | None = None
 
     def score(self, values: FloatArray) -> FloatArray:
         """(n, F) → (n,) in [0, 1]."""
-        raw = _raw(self.ranking, self.network, values)
-        return np.asarray(1 / (1 + np.exp(-(self.slope * raw + self.offset))), np.float32)
+        learned = self.network.log_odds(values) if self.network else np.zeros(len(values), np.float32)
+        total = _voices(values, learned) @ self.weights + np.float32(self.offset)
+        return np.asarray(1 / (1 + np.exp(-total)), np.float32)
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Plain arrays, as safetensors holds them."""
-        facts = np.array([RANKINGS.index(self.ranking), self.slope, self.offset], np.float32)
+        mixed = {"weights": self.weights, "offset": np.array([self.offset], np.float32)}
         if self.network is None:
-            return {"facts": facts}
+            return mixed
         net = self.network
-        return {
-            "facts": facts,
-            "mean": net.mean,
-            "scale": net.scale,
-            "first": net.first,
-            "second": net.second,
-        }
+        return {**mixed, "mean": net.mean, "scale": net.scale, "first": net.first, "second": net.second}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Quality:
@@ -99,75 +92,72 @@ class Quality:
         Raises:
             KeyError, IndexError: something is missing.
         """
-        ranking, slope, offset = (float(v) for v in tensors["facts"])
         network = None
-        if RANKINGS[int(ranking)] == "learned":
+        if "first" in tensors:
             arrays = (np.asarray(tensors[n], np.float32) for n in ("mean", "scale", "first", "second"))
             network = Network(*arrays)
-        return cls(RANKINGS[int(ranking)], slope, offset, network)
+        return cls(np.asarray(tensors["weights"], np.float32), float(tensors["offset"][0]), network)
 
 
-def fit(values: Sequence[FloatArray], ious: Sequence[FloatArray], seed: int = 0, folds: int = 3) -> Quality:
+def fit(values: Sequence[FloatArray], ious: Sequence[FloatArray], seed: int = 0, folds: int = 5) -> Quality:
     """Learn from the regions of labelled images.
 
     Args:
         values: per image (n, F), from out-of-fold maps.
         ious: per image (n,), IoU of each region with the best object of its class.
         seed: of the first weights.
-        folds: of the cross-validation over images that chooses the ranking.
+        folds: of the cross-validation over images that weighs the voices.
     """
     pairs = [(v, iou) for v, iou in zip(values, ious, strict=True) if len(v)]
     values, ious = [v for v, _ in pairs], [iou for _, iou in pairs]
-    count = len(values)
     good = sum(int((iou >= GOOD).sum()) for iou in ious)
-    if count < 2 or good < LEAST_GOOD:
-        return Quality("emergent", 1.0, 0.0)
-    fold = np.arange(count) % min(folds, count)
-    held_out: list[FloatArray] = [np.zeros(0, np.float32)] * count
+    if len(values) < 2 or good < LEAST_GOOD:
+        return Quality(np.array([1, 0, 0], np.float32), 0.0)
+    fold = np.arange(len(values)) % min(folds, len(values))
+    held_out: list[FloatArray] = [np.zeros(0, np.float32)] * len(values)
     for part in np.unique(fold):
-        rest = [i for i in range(count) if fold[i] != part]
+        rest = [i for i in range(len(values)) if fold[i] != part]
         network = _learn([values[i] for i in rest], [ious[i] for i in rest], seed, members=1)
         for index in np.flatnonzero(fold == part):
             held_out[index] = network.log_odds(values[index])
-    raw: dict[Ranking, list[FloatArray]] = {
-        "emergent": [_raw("emergent", None, v) for v in values],
-        "maps": [_raw("maps", None, v) for v in values],
-        "learned": held_out,
-    }
-    hits = np.concatenate([iou >= GOOD for iou in ious])
-    precision = {name: average_precision_score(hits, np.concatenate(found)) for name, found in raw.items()}
-    best = max(RANKINGS, key=lambda name: precision[name])
-    slope, offset = _calibration(np.concatenate(raw[best]), hits)
-    if best != "learned":
-        return Quality(best, slope, offset)
-    return Quality(best, slope, offset, _learn(values, ious, seed, MEMBERS))
+    voices = _voices(np.concatenate(values), np.concatenate(held_out))
+    weights, offset = _weigh(voices, np.concatenate(ious) >= GOOD, _shares(values))
+    return Quality(weights, offset, _learn(values, ious, seed, MEMBERS))
 
 
-def _raw(ranking: Ranking, network: Network | None, values: FloatArray) -> FloatArray:
-    """(n,) log odds before calibration."""
-    if network is not None:
-        return network.log_odds(values)
+def _voices(values: FloatArray, learned: FloatArray) -> FloatArray:
+    """(n, VOICES) log odds."""
     emergent, by_map = values[:, EMERGENT_COLUMN], values[:, MAP_COLUMN]
-    chance = emergent + 0.02 * by_map if ranking == "emergent" else by_map + 0.02 * emergent
-    chance = np.clip(chance, 1e-4, 1 - 1e-4)
-    return np.asarray(np.log(chance / (1 - chance)), np.float32)
+    # the map parts what the emergent proposals have no opinion of
+    chances = np.clip(np.stack([emergent + 0.02 * by_map, by_map]), 1e-3, 1 - 1e-3)
+    return np.column_stack([*np.log(chances / (1 - chances)), learned]).astype(np.float32)
 
 
-def _calibration(raw: FloatArray, hits: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Platt's slope and offset; never a falling one."""
-    if hits.all() or not hits.any():
-        return 1.0, 0.0
-    model = LogisticRegression(C=10.0).fit(raw[:, None], hits)
-    slope = float(model.coef_[0, 0])
-    return (slope, float(model.intercept_[0])) if slope > 0.05 else (1.0, 0.0)
+def _weigh(voices: FloatArray, hits: npt.NDArray[np.bool_], shares: FloatArray) -> tuple[FloatArray, float]:
+    """Logistic regression; a voice that would count against is left out."""
+    used = np.ones(VOICES, bool)
+    while True:
+        model = LogisticRegression(C=1.0).fit(voices[:, used], hits, sample_weight=shares)
+        found = model.coef_[0]
+        if (found >= 0).all() or used.sum() == 1:
+            break
+        used[np.flatnonzero(used)[int(found.argmin())]] = False
+    weights = np.zeros(VOICES, np.float32)
+    weights[used] = np.maximum(found, 1e-3)
+    return weights, float(model.intercept_[0])
+
+
+def _shares(values: Sequence[FloatArray]) -> FloatArray:
+    """How much each region counts: an image with many counts for less than their number."""
+    return np.concatenate([np.full(len(v), 1 / np.sqrt(len(v) + 1), np.float32) for v in values])
 
 
 def _learn(values: Sequence[FloatArray], ious: Sequence[FloatArray], seed: int, members: int) -> Network:
-    """Binary cross-entropy on softened hits; an image with many regions counts for less than their number."""
+    """Binary cross-entropy on softened hits."""
     numbers, overlap = np.concatenate(values), np.concatenate(ious)
     # 0.4 → 0 … 0.7 → 1: a hair above or below 0.5 is no different kind of region
     target = np.clip((overlap - 0.4) / 0.3, 0, 1).astype(np.float32)
-    chance = np.concatenate([np.full(len(v), 1 / np.sqrt(len(v) + 1)) for v in values])
+    chance = _shares(values)
     rng = np.random.default_rng(seed)
     if len(numbers) > REGIONS_MOST:
         chosen = rng.choice(len(numbers), REGIONS_MOST, replace=False)

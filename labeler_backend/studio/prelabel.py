@@ -8,6 +8,7 @@ success nor an editor that opened a task meanwhile leads to a second prediction 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,10 @@ from labeler_backend.studio.client import Studio, StudioError, with_version
 from labeler_backend.studio.config import LabelingConfig, read_config
 from labeler_backend.studio.media.types import Access, Media
 from labeler_backend.studio.predictions import Page, prediction
+from labeler_backend.studio.version import is_ours
 
+UNCERTAINTY = "Uncertainty sampling"
+"""What Label Studio calls the order by rising score of the predictions that the project shows."""
 CHUNK = 50
 """The most predictions that are pushed at once."""
 PUSH_SECONDS = 10.0
@@ -173,6 +177,7 @@ def prelabel(
     options: Options | None = None,
     progress: Callable[[Counts], None] = lambda counts: None,
     stopped: Callable[[], bool] = lambda: False,
+    uncertain_first: bool = False,
 ) -> Summary:
     """Pushes a prediction for each task that has none of this version; a task that fails costs only itself.
 
@@ -184,6 +189,7 @@ def prelabel(
         options: batch size, threads and the largest picture; overlays and polygons do not matter.
         progress: told after each task.
         stopped: once it says so, what has begun is finished and pushed, and the rest left.
+        uncertain_first: once all are made, those of the lowest score are pushed first.
 
     Raises:
         LabelerError: Label Studio cannot be reached any more, or takes nothing; what was pushed is kept.
@@ -193,6 +199,8 @@ def prelabel(
     tools = Tools(proposer, _no_annotation, options or Options(overlays=False))
     with ThreadPoolExecutor(_FETCHERS, "fetch") as fetchers, ThreadPoolExecutor(1, "push") as pusher:
         ready = run.collected(outcomes(run.jobs(fetchers), tools, stopped=stopped))
+        if uncertain_first:
+            ready = least_certain_first(ready)
         for _ in ordered(pusher, run.push, chunks(ready, CHUNK, PUSH_SECONDS), ahead=2):
             pass
     return Summary(
@@ -209,8 +217,11 @@ def prelabel(
     )
 
 
-def show_predictions(studio: Studio, project: int, model_version: str) -> str:
+def show_predictions(studio: Studio, project: int, model_version: str, base: str = "") -> str:
     """Has the project show predictions of this version unless another one was chosen → the one it shows.
+
+    One of ours with another head, or with none (`base`), is followed by this one, where no connected backend
+    is called so.
 
     A new project without a backend shows none to who labels task after task, and leaves the Data Manager's
     score column empty.
@@ -219,7 +230,11 @@ def show_predictions(studio: Studio, project: int, model_version: str) -> str:
         StudioError: Label Studio refuses; it does while there are no predictions of this version.
     """
     shown = str(studio.project(project).get("model_version") or "")
-    if shown:
+    if shown == model_version:
+        return shown
+    if shown and not (base and is_ours(shown, base) and is_ours(model_version, base)):
+        return shown
+    if shown and any(row["title"] == shown for row in studio.backends(project)):
         return shown
     studio.patch(f"/api/projects/{project}", {"model_version": model_version})
     return model_version
@@ -259,7 +274,7 @@ class _Run:
             if isinstance(result, ImageFailure):
                 task.problem = result.reason.replace(result.job.uri, picture.media.name)
             else:
-                page = Page(picture.index, result.size, result.proposals)
+                page = Page(picture.index, result.size, result.proposals, result.confidence)
                 task.pages.setdefault(picture.tag, []).append(page)
             if task.missing:
                 continue
@@ -352,6 +367,32 @@ class _Run:
         done, failed = self._ready, len(self.failures)
         left = max(0, self._plan.pending - done - failed)
         self._progress(Counts(left, done, failed, self.proposals))
+
+
+def least_certain_first(
+    ready: Iterable[tuple[int, Prediction]],
+) -> Iterator[tuple[int, Prediction]]:
+    """The same by rising score, once all are made; kept on the disk until then."""
+    places: list[tuple[float, int, int]] = []
+    with tempfile.TemporaryFile() as kept:
+        for number, made in ready:
+            places.append((made.score, number, kept.tell()))
+            kept.write(made.model_dump_json().encode() + b"\n")
+        for _, number, place in sorted(places):
+            kept.seek(place)
+            yield number, Prediction.model_validate_json(kept.readline())
+
+
+def sample_uncertain_first(studio: Studio, project: int) -> bool:
+    """Has "Label All Tasks" bring the task with the lowest score first → whether that is new.
+
+    Raises:
+        StudioError: Label Studio refuses.
+    """
+    if studio.project(project).get("sampling") == UNCERTAINTY:
+        return False
+    studio.patch(f"/api/projects/{project}", {"sampling": UNCERTAINTY})
+    return True
 
 
 def chunks(items: Iterable[Any], size: int, seconds: float) -> Iterator[list[Any]]:

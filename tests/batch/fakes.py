@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from labeler_backend.backbone.features import Features
+from labeler_backend.heads.types import Answer
 from labeler_backend.masks import rle
 from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
@@ -31,6 +32,10 @@ class OtsuProposer:
         assert len(grids) == 1, grids
         self.batches.append(len(images))
         return [self._features(image) for image in images]
+
+    def answer(self, image: RGB, features: Features) -> Answer:
+        found = self.propose(image, features)
+        return Answer(tuple(found), max((one.score for one in found), default=0.0))
 
     def propose(self, image: RGB, features: Features) -> list[Proposal]:
         assert features.image_size == image.shape[:2]

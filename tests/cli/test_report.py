@@ -17,7 +17,7 @@ from labeler_backend.projects import project_folder, set_alias, studio_project
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.acceptance_file import FILE
 from labeler_backend.server.connections import Connection, Connections
-from tests.heads.made import trained
+from tests.heads.made_heads import trained
 from tests.server.fakes import prediction, triangle
 from tests.server.test_acceptance import created
 from tests.studio.fake_studio import TOKEN, running

@@ -16,9 +16,13 @@ from typer.testing import CliRunner
 
 from labeler_backend import cli
 from labeler_backend.cli import loading
+from labeler_backend.heads.versions import Versions
+from labeler_backend.projects import project_folder, set_alias, studio_project
 from labeler_backend.studio.labeling import labeling_config
+from labeler_backend.studio.version import model_version
 from tests.batch.conftest import write_pictures
 from tests.batch.fakes import OtsuProposer
+from tests.heads.made_heads import trained
 from tests.studio.fake_studio import CONFIG, TOKEN, Backend, FakeStudio, running
 
 ROOT = Path(__file__).parents[2]
@@ -155,7 +159,12 @@ class TestPrelabel:
             fake.files[f"/data/upload/1/{path.name}"] = path.read_bytes()
         fake.add_tasks(1, *({"image": f"/data/upload/1/{n:04d}.jpg"} for n in range(3)))
         asked: list[Any] = []
-        monkeypatch.setattr(loading, "load_proposer", lambda *given: asked.append(given) or OtsuProposer())
+
+        def load(*given: Any, head: Any = None) -> OtsuProposer:
+            asked.append((*given, head.number) if head else given)
+            return OtsuProposer()
+
+        monkeypatch.setattr(loading, "load_proposer", load)
         return asked
 
     def test_pushes(self, call: Any, fake: FakeStudio) -> None:
@@ -169,8 +178,6 @@ class TestPrelabel:
     def test_the_version_is_the_backends(
         self, call: Any, fake: FakeStudio, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from labeler_backend.studio.version import model_version
-
         call("prelabel", "--ls-project", "1", "--size", "224")
         monkeypatch.setenv("LABELER_SIZE", "280")
         call("prelabel", "--ls-project", "1")
@@ -184,6 +191,55 @@ class TestPrelabel:
         second = call("prelabel", "--ls-project", "1", "--size", "280")
         assert fake.projects[1]["model_version"] == fake.predictions[0]["model_version"], "was chosen"
         assert f"shows predictions of {fake.predictions[0]['model_version']}" in second.stdout
+
+    @pytest.mark.parametrize(
+        ("where", "arguments", "ending"),
+        [
+            pytest.param("own", (), "-h2", id="its own, by itself"),
+            pytest.param("own", ("--project", "birds"), "-h2", id="its own, by its alias"),
+            pytest.param("bees", ("--project", "bees"), "-bees-h2", id="that of another project"),
+            pytest.param("bees", (), "", id="none"),
+        ],
+    )
+    def test_a_head(
+        self,
+        call: Any,
+        fake: FakeStudio,
+        tmp_path: Path,
+        tasks: list[Any],
+        where: str,
+        arguments: tuple[str, ...],
+        ending: str,
+    ) -> None:
+        base = model_version("dinov2-small", 518)
+        call("prelabel", "--ls-project", "1")
+        assert fake.projects[1]["model_version"] == base
+        own, data = studio_project(fake.url, 1), tmp_path / "data"
+        heads = Versions(project_folder(data, own if where == "own" else where) / "heads")
+        for _ in range(2):
+            heads.publish(trained(), instead_of=heads.serving())
+        if where == "own":
+            set_alias(data, "birds", own)
+        fake.predictions.clear()
+        result = call("prelabel", "--ls-project", "1", *arguments)
+        assert result.exit_code == 0, result.stderr
+        assert {made["model_version"] for made in fake.predictions} == {f"{base}{ending}"}
+        assert tasks[-1][6:] == ((2,) if ending else ())
+        shown = fake.projects[1]["model_version"]
+        assert shown == (f"{base}-h2" if where == "own" else base)
+
+    def test_a_project_that_is_not_there(self, call: Any, fake: FakeStudio) -> None:
+        result = call("prelabel", "--ls-project", "1", "--project", "nowhere")
+        assert result.exit_code == 2
+        assert "There is no project nowhere" in one_line(result)
+
+    def test_the_least_certain_first(self, call: Any, fake: FakeStudio) -> None:
+        fake.projects[1]["sampling"] = "Sequential sampling"
+        call("prelabel", "--ls-project", "1", "--order", "uncertainty")
+        scores = [made["score"] for made in fake.predictions]
+        assert scores == sorted(scores)
+        assert len(set(scores)) > 1
+        assert fake.projects[1]["sampling"] == "Uncertainty sampling"
 
     def test_dry_run(self, call: Any, fake: FakeStudio, tasks: list[Any]) -> None:
         result = call("prelabel", "--ls-project", "1", "--dry-run")

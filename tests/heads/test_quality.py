@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 
 from labeler_backend.heads.evidence import EMERGENT_COLUMN, MAP_COLUMN
 from labeler_backend.heads.quality import Quality, fit
@@ -23,7 +24,7 @@ def tables(images: int, seed: int = 0, informative: int = 5) -> tuple[list[np.nd
 
 def test_it_learns_what_makes_an_object_and_its_score_is_a_chance() -> None:
     quality = fit(*tables(6))
-    assert quality.ranking == "learned"
+    assert quality.weights[2] > 0.3
     values, ious = tables(4, seed=1)
     scores, hits = quality.score(np.concatenate(values)), np.concatenate(ious) >= 0.5
     assert scores[hits].mean() > 0.8
@@ -40,20 +41,20 @@ def test_it_learns_what_makes_an_object_and_its_score_is_a_chance() -> None:
 )
 def test_with_too_little_the_emergent_score_ranks(images: int, informative: int) -> None:
     quality = fit(*tables(images, informative=informative))
-    assert quality.ranking == "emergent"
+    assert quality.weights.tolist() == [1, 0, 0]
     values = tables(1)[0][0]
     assert spearmanr(quality.score(values), values[:, EMERGENT_COLUMN]).statistic > 0.99
 
 
 def test_regions_without_an_object_among_them_teach_nothing() -> None:
     values, ious = tables(5)
-    assert fit(values, [np.zeros_like(iou) for iou in ious]).ranking == "emergent"
+    assert fit(values, [np.zeros_like(iou) for iou in ious]).network is None
 
 
 def test_images_without_regions_do_no_harm() -> None:
     values, ious = tables(5)
     nothing = np.zeros((0, 8), np.float32)
-    assert fit([nothing, *values], [np.zeros(0, np.float32), *ious]).ranking == "learned"
+    assert fit([nothing, *values], [np.zeros(0, np.float32), *ious]).network is not None
 
 
 @pytest.mark.parametrize("images", [pytest.param(1, id="emergent"), pytest.param(6, id="learned")])
@@ -63,6 +64,13 @@ def test_saved_and_loaded(images: int) -> None:
     values = tables(1, seed=2)[0][0]
     np.testing.assert_allclose(back.score(values), quality.score(values), rtol=1e-5)
     assert back.score(np.zeros((0, 8), np.float32)).shape == (0,)
+
+
+def test_where_only_the_emergent_score_tells_it_leads() -> None:
+    quality = fit(*tables(6, informative=EMERGENT_COLUMN))
+    values, ious = tables(4, seed=1, informative=EMERGENT_COLUMN)
+    scores, hits = quality.score(np.concatenate(values)), np.concatenate(ious) >= 0.5
+    assert roc_auc_score(hits, scores) > 0.97
 
 
 def test_the_same_regions_give_the_same_model() -> None:

@@ -34,7 +34,7 @@ from labeler_backend.server.trainings import Trainings
 from labeler_backend.store import Store
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import MediaPolicy
-from tests.heads.made import MODEL
+from tests.heads.made_heads import MODEL
 
 POLYGONS = (
     '<View><Image name="image" value="$image"/>'

@@ -11,7 +11,7 @@ import pytest
 
 from labeler_backend.heads.versions import CURRENT, Versions
 from labeler_backend.server.live import Live
-from tests.heads.made import MODEL, trained
+from tests.heads.made_heads import MODEL, trained
 
 BASE = "standin-v1"
 

@@ -67,6 +67,18 @@ def test_each_task_gets_a_valid_prediction(fake: FakeStudio, project: int, run: 
     assert summary.proposals == sum(len(made["result"]) for made in fake.predictions)
 
 
+def test_the_least_certain_first_when_all_are_made(fake: FakeStudio, project: int, run: Any) -> None:
+    chunk: list[int] = []
+    fake.after = lambda method, path: chunk.append(len(fake.predictions)) if "predictions" in path else None
+    summary = run(project, uncertain_first=True)
+    once_each(fake)
+    scores = [made["score"] for made in fake.predictions]
+    assert scores == sorted(scores)
+    assert len(set(scores)) > 1
+    assert (summary.pushed, chunk) == (7, [7])
+    assert run(project, uncertain_first=True).pushed == 0
+
+
 def test_regions_lie_where_the_proposals_are(fake: FakeStudio, project: int, run: Any) -> None:
     run(project, max_proposals=1)
     sizes = {made["task"]: made["result"][0] for made in fake.predictions}
