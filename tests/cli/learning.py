@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from labeler_backend import cli
+from labeler_backend.heads import learning
 from tests.backbone.tiny import save_tiny
 from tests.heads.made_heads import hurried
 
@@ -28,8 +30,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path) -> Call:
-    """`labeler …` beside the test's files, with data of its own; trainings are hurried."""
+    """`labeler …` beside the test's files, with data of its own.
+
+    Trainings are hurried; whatever the head is worth, it is promoted.
+    """
     hurried(monkeypatch)
+    real = learning.train
+    monkeypatch.setattr(learning, "train", lambda *given, **more: replace(real(*given, **more), better=True))
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LABELER_CACHE_DIR", str(model / "cache"))

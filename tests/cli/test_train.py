@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -70,15 +71,16 @@ def test_labels_drawn_on_larger_copies_are_scaled(call: Call, labels: str, tmp_p
 
 
 def test_not_promoted_is_said_and_is_no_failure(
-    call: Call, labels: str, monkeypatch: pytest.MonkeyPatch
+    call: Call, labels: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Version 1 of birds" in call("train", labels, *TRAIN).stdout
-    from dataclasses import replace
-
     real = learning.train
     monkeypatch.setattr(
-        learning, "train", lambda *given: replace(real(*given), better=False, reason="It is worse.")
+        learning,
+        "train",
+        lambda *given, **more: replace(real(*given, **more), better=False, reason="It is worse."),
     )
+    write_coco(tmp_path, 5)
     result = call("train", labels, *TRAIN)
     assert result.exit_code == 0
     assert "is kept but does NOT serve" in result.stdout
@@ -129,7 +131,7 @@ def test_one_training_at_a_time(call: Call, labels: str, tmp_path: Path) -> None
 def test_ctrl_c_keeps_what_was_taken_in(
     call: Call, labels: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*given: object) -> None:
+    def stop(*given: object, **more: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -167,12 +169,13 @@ def test_a_live_project_has_one_folder_whatever_it_is_called(call: Call, labels:
         result = call("train", *live, "--project", "birds", "--json")
         assert result.exit_code == 0, result.stderr
         assert json.loads(result.stdout)["n_images"] == 3
-        again = call("train", *live, "--project", "birds")  # nothing new, and only the newest is compared
-        assert again.exit_code == 0, again.stderr
+        again = call("train", *live, "--project", "birds")
+        assert again.exit_code == 2
+        assert "Nothing was accepted or changed" in again.stderr
         name = studio_project(studio.url, number)
         assert resolve(tmp_path / "data", "birds") == name
         listed = json.loads(call("heads", "list", "--project", name, "--json").stdout)
-        assert [one["version"] for one in listed["versions"]] == [1, 2]
+        assert [one["version"] for one in listed["versions"]] == [1]
         assert call("train", labels, *TRAIN[:1], "cats", *TRAIN[2:]).exit_code == 0
         taken = call("train", *live, "--project", "cats")
         assert taken.exit_code == 2

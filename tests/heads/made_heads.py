@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from labeler_backend.backbone.features import Features
-from labeler_backend.heads import pixels, quality
+from labeler_backend.heads import logistic, pixel_crops, pixels, quality
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.training import Trained, train
 from labeler_backend.heads.types import CORRECTED, Metrics, Sample
 from labeler_backend.masks import rle
 from labeler_backend.proposals.types import Proposal
+from tests.heads.made import MODEL
 
-MODEL = "made:p1"
 GRID, PATCH = (6, 8), 10
 
 
@@ -65,10 +65,14 @@ def trained(better: bool = True, n_images: int = 3, **more: Any) -> Trained:
 
 
 def hurried(patch: pytest.MonkeyPatch) -> None:
-    """The networks take few steps: what they are worth is not what these tests are about, and time is."""
-    patch.setattr(pixels, "STEPS", 4)
-    patch.setattr(pixels, "STEPS_MOST", 8)
-    patch.setattr(quality, "STEPS", 40)
+    """The networks take few steps on small crops, a hundredth of the time; what they are worth is tested in
+    `test_pixels.py` and `test_quality.py`."""
+    patch.setattr(pixels, "STEPS", 6)
+    patch.setattr(pixels, "STEPS_MOST", 6)
+    patch.setattr(pixels, "BATCH", 2)
+    patch.setattr(pixel_crops, "CROP", 64)
+    patch.setattr(quality, "STEPS", 5)
+    patch.setattr(logistic, "_STEPS", 10)
 
 
 @cache

@@ -1,9 +1,11 @@
 """From labelled pictures to named instances on new ones."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
-from labeler_backend.heads import instances
+from labeler_backend.heads import instances, pixel_crops, quality
 from labeler_backend.heads.instances import Instances
 from labeler_backend.heads.types import Sample
 from labeler_backend.masks import rle
@@ -25,8 +27,12 @@ def trained(samples: list[Sample], steps: int = 30) -> Instances:
 
 
 @pytest.fixture(scope="module")
-def head() -> Instances:
-    return trained([sample(discs, seed) for seed, discs in enumerate(LAID_OUT)])
+def head() -> Iterator[Instances]:
+    """Small crops and fewer steps of the quality model, which is enough for discs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pixel_crops, "CROP", 96)
+        patch.setattr(quality, "STEPS", 100)
+        yield trained([sample(discs, seed) for seed, discs in enumerate(LAID_OUT)])
 
 
 def asked(head: Instances, of: Sample):
