@@ -20,6 +20,7 @@ logger = logging.getLogger("labeler_backend")
 
 START = "START_TRAINING"
 BUTTON = "Start Training"
+_PROBLEMS = 1000
 _SOON, _SETTLED = 1.0, 10.0  # seconds from a button, and from an annotation after which more may come
 
 Name = Callable[[str], str | None]
@@ -104,4 +105,6 @@ class Asking:
                 else f"A training cannot be noted down ({error})."
             )
             logger.error("Project %s is not trained: %s", project, text)
+            if len(self._problems) >= _PROBLEMS:  # anybody who may ask can name any number of projects
+                del self._problems[next(iter(self._problems))]
             self._problems[project] = text

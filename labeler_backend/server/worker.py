@@ -93,9 +93,8 @@ def sweep(data_dir: Path, queue: Waker) -> None:
 
 
 def _end_with_server(runner: Runner) -> None:
-    while os.read(
-        sys.stdin.fileno(), 1024
-    ):  # sys.stdin itself has a lock, which the end of Python trips over
+    # not through sys.stdin, which has a lock that the end of Python trips over
+    while os.read(sys.stdin.fileno(), 1024):
         pass
     with contextlib.suppress(Exception):
         runner.put_off(STOPPED)
