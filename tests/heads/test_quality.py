@@ -51,6 +51,11 @@ def test_regions_without_an_object_among_them_teach_nothing() -> None:
     assert fit(values, [np.zeros_like(iou) for iou in ious]).network is None
 
 
+def test_regions_that_are_all_objects_teach_nothing() -> None:
+    values, ious = tables(5)
+    assert fit(values, [np.ones_like(iou) for iou in ious]).network is None
+
+
 def test_images_without_regions_do_no_harm() -> None:
     values, ious = tables(5)
     nothing = np.zeros((0, 8), np.float32)
