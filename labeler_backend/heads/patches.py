@@ -72,12 +72,11 @@ def _thinned(patches: Patches, seed: int) -> Patches:
     owner = np.where(patches.weights > 0, patches.targets.argmax(axis=1), -1)
     numbers, counts = np.unique(owner[owner >= 0], return_counts=True)
     rare_first = numbers[np.argsort(counts, kind="stable")]
-    weights, chosen = patches.weights.copy(), [np.zeros(0, np.int64)]
+    weights, chosen = patches.weights.copy(), np.zeros(len(owner), bool)
     for done, number in enumerate(rare_first):
         own = np.flatnonzero(owner == number)
         kept = random.choice(own, min(len(own), left // (len(rare_first) - done)), replace=False)
         weights[kept] *= weights[own].sum() / max(float(weights[kept].sum()), 1e-9)
-        chosen.append(kept)
+        chosen[kept] = True
         left -= len(kept)
-    index = np.sort(np.concatenate(chosen))
-    return Patches(patches.tokens[index], patches.targets[index], weights[index])
+    return Patches(patches.tokens[chosen], patches.targets[chosen], weights[chosen])

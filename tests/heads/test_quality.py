@@ -5,8 +5,15 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from labeler_backend.heads import quality as quality_module
 from labeler_backend.heads.evidence import EMERGENT_COLUMN, MAP_COLUMN
 from labeler_backend.heads.quality import Quality, fit
+
+
+@pytest.fixture(autouse=True)
+def _fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for regions that one number tells apart."""
+    monkeypatch.setattr(quality_module, "STEPS", 120)
 
 
 def tables(images: int, seed: int = 0, informative: int = 5) -> tuple[list[np.ndarray], list[np.ndarray]]:

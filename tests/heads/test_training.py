@@ -14,7 +14,7 @@ from labeler_backend.heads.errors import HeadError
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.training import FOLDS, Learned, Trained, split, train
 from labeler_backend.heads.types import Sample
-from tests.heads.made_heads import hurried, same, sample
+from tests.heads.made_heads import hurried, sample
 
 
 @pytest.fixture(autouse=True)
@@ -162,8 +162,13 @@ def test_facts(served: Trained) -> None:
 
 def test_the_same_samples_give_the_same_head(served: Trained) -> None:
     again = train(iter(some(3)))
-    assert same(again.head, served.head)
-    assert again.after == served.after
+    (ours, facts), (theirs, known) = again.head.to_files(), served.head.to_files()
+    assert (facts, ours.keys()) == (known, theirs.keys())
+    for name, value in ours.items():  # not to the bit: sums depend on how arrays are aligned in memory
+        np.testing.assert_allclose(value, theirs[name], atol=1e-5, err_msg=name)
+    assert again.after is not None
+    assert served.after is not None
+    assert again.after.per_image == pytest.approx(served.after.per_image, abs=1e-3)
 
 
 def test_progress_runs_from_nothing_to_all() -> None:
