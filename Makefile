@@ -88,6 +88,7 @@ up: $(VENV)/.base ## Label Studio with pre-annotated pictures (UP_ARGS="--images
 	$(BIN)/labeler up $(UP_ARGS)
 
 test: lint ## ruff, mypy and all tests; tests that need a GPU skip themselves where there is none
+	@tests/server/install_redis.sh
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-studio: $(VENV)/.test $(STUDIO)/label-studio/.$(LABEL_STUDIO) $(STUDIO)/label-studio-ml/.$(LABEL_STUDIO_ML) ## tests against a real Label Studio and in a real browser

@@ -13,7 +13,7 @@ from labeler_backend.settings import ServerSettings
 
 logger = logging.getLogger("labeler_backend")
 
-_MODULE = "labeler_backend.server.worker"
+WORKER = "labeler_backend.server.worker"
 _AGAIN = (0.2, 1.0, 5.0, 15.0, 60.0)  # seconds before the next start after one, two, … deaths in a row
 _LIVED = 60.0  # seconds after which a death is no longer one in a row
 
@@ -23,14 +23,20 @@ class Supervisor:
 
     The worker's stdin is a pipe: it reads the settings from it, and its end tells that the server is gone,
     however that came to be.
+
+    Attributes:
+        restarts: how often it was started again.
+        last_exit: the exit code of the last one that ended; None = there was none, or it did not start.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: ServerSettings, module: str = WORKER) -> None:
+        """`module` is what runs, as `python -m` takes it."""
+        self._settings, self._module = settings, module
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._watch, name="worker", daemon=True)
         self.restarts = 0
+        self.last_exit: int | None = None
 
     @property
     def pid(self) -> int | None:
@@ -55,7 +61,7 @@ class Supervisor:
         deaths = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            code = self._run()
+            code = self.last_exit = self._run()
             if self._stopping.is_set():
                 return
             self.restarts += 1
@@ -67,7 +73,7 @@ class Supervisor:
     def _run(self) -> int | None:
         """One life of the worker → its exit code; None where it could not be started."""
         try:
-            process = subprocess.Popen([sys.executable, "-m", _MODULE], stdin=subprocess.PIPE)
+            process = subprocess.Popen([sys.executable, "-m", self._module], stdin=subprocess.PIPE)
         except OSError as error:
             logger.error("The training worker cannot be started (%s).", error)
             return None

@@ -93,7 +93,9 @@ def sweep(data_dir: Path, queue: Waker) -> None:
 
 
 def _end_with_server(runner: Runner) -> None:
-    while sys.stdin.buffer.read(1024):
+    while os.read(
+        sys.stdin.fileno(), 1024
+    ):  # sys.stdin itself has a lock, which the end of Python trips over
         pass
     with contextlib.suppress(Exception):
         runner.put_off(STOPPED)

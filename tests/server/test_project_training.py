@@ -14,8 +14,13 @@ from labeler_backend.heads.versions import Versions
 from labeler_backend.server.connections import FILE
 from labeler_backend.server.project_training import train_project
 from labeler_backend.settings import ServerSettings
-from tests.server.learning import UID, annotate, jobs
+from tests.server.learning import UID, annotate, easily_pleased, jobs
 from tests.studio.fake_studio import TOKEN, FakeStudio, Refused
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    easily_pleased(monkeypatch)
 
 
 def vanish(fake: FakeStudio, settings: ServerSettings) -> None:

@@ -29,7 +29,7 @@ BACKEND = "http://backend.internal:9090"
 
 @contextmanager
 def working(settings: ServerSettings) -> Iterator[Supervisor]:
-    worker = Supervisor(settings)
+    worker = Supervisor(settings, "tests.server.hurried_worker")
     worker.start()
     try:
         yield worker
@@ -101,6 +101,7 @@ def test_annotations_become_a_head_also_after_a_worker_was_killed(
         assert fake.ml[1]["extra_params"] == {"max_points": 20}
         assert fake.projects[1]["model_version"] == version
         until(lambda: worker.restarts > 1, "a fresh worker")  # so that memory is given back
+        assert worker.last_exit == 0
 
 
 def connect(settings: ServerSettings, fake: FakeStudio) -> None:
