@@ -10,6 +10,9 @@ import numpy as np
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.heads.types import Sample
 
+MOST = 60_000
+"""Patches that one fit sees: more cost time, and teach next to nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patches:
@@ -48,18 +51,32 @@ def targets_of(sample: Sample, classes: Sequence[str]) -> FloatArray:
     return shares
 
 
-MOST = 60_000
-"""Patches that one fit sees: more cost time, and teach next to nothing."""
-
-
 def table(samples: Sequence[Sample], classes: Sequence[str], seed: int = 0) -> Patches:
     """Patches of every sample; unknown ones have no weight, bulk-accepted ones less.
 
-    Where there are more than MOST, every class keeps what it has, up to an even share, and chance chooses.
+    Where there are more than MOST, every class keeps what it has, up to an even share, and chance chooses;
+    what is left of a class weighs as much as all of it did.
     """
     tokens = [s.features.tokens.reshape(-1, s.features.tokens.shape[-1]) for s in samples]
     targets = [targets_of(s, classes).reshape(len(classes) + 1, -1).T for s in samples]
     weights = [s.trust * (1 - s.unknown.ravel() / np.float32(255)) for s in samples]
-    return Patches(
+    every = Patches(
         np.concatenate(tokens), np.concatenate(targets), np.concatenate(weights).astype(np.float32)
     )
+    return every if len(every.weights) <= MOST else _thinned(every, seed)
+
+
+def _thinned(patches: Patches, seed: int) -> Patches:
+    """At most MOST patches, all of them of some weight."""
+    random, left = np.random.default_rng(seed), MOST
+    owner = np.where(patches.weights > 0, patches.targets.argmax(axis=1), -1)
+    numbers, counts = np.unique(owner[owner >= 0], return_counts=True)
+    rare_first = numbers[np.argsort(counts, kind="stable")]
+    weights, chosen = patches.weights.copy(), np.zeros(len(owner), bool)
+    for done, number in enumerate(rare_first):
+        own = np.flatnonzero(owner == number)
+        kept = random.choice(own, min(len(own), left // (len(rare_first) - done)), replace=False)
+        weights[kept] *= weights[own].sum() / max(float(weights[kept].sum()), 1e-9)
+        chosen[kept] = True
+        left -= len(kept)
+    return Patches(patches.tokens[chosen], patches.targets[chosen], weights[chosen])

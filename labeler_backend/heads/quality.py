@@ -29,7 +29,7 @@ STEPS = 400
 REGIONS_MOST = 60_000
 GOOD = 0.5
 LEAST_GOOD = 8
-"""So many regions that are objects are needed to learn from."""
+"""So many regions that are objects, and one that is none, are needed to learn from."""
 CLIP = 5.0
 
 
@@ -111,7 +111,7 @@ def fit(values: Sequence[FloatArray], ious: Sequence[FloatArray], seed: int = 0,
     pairs = [(v, iou) for v, iou in zip(values, ious, strict=True) if len(v)]
     values, ious = [v for v, _ in pairs], [iou for _, iou in pairs]
     good = sum(int((iou >= GOOD).sum()) for iou in ious)
-    if len(values) < 2 or good < LEAST_GOOD:
+    if len(values) < 2 or not LEAST_GOOD <= good < sum(map(len, ious)):
         return Quality(np.array([1, 0, 0], np.float32), 0.0)
     fold = np.arange(len(values)) % min(folds, len(values))
     held_out: list[FloatArray] = [np.zeros(0, np.float32)] * len(values)

@@ -80,7 +80,9 @@ def train(
     """
     start = time.monotonic()
     progress(0.0, "reading samples")
-    known = list(samples)
+    seen = _seen(current, learned)
+    # only the first of each fold are measured: those that can be compared with what serves come first
+    known = sorted(samples, key=lambda sample: sample.key in seen)
     classes = _checked(known, current, learned)
     folds = split([sample.group for sample in known])
     progress(0.05, "learning what is where")
@@ -102,7 +104,7 @@ def train(
         novelty=novelty.learn([sample.features for sample in known]),
     )
     progress(0.9, "comparing")
-    before, after, decision = _compared(known, fitted.held_out, current, learned, shown)
+    before, after, decision = _compared(known, fitted.held_out, current, seen, shown)
     progress(1.0, "done")
     return Trained(
         head=head,
@@ -146,15 +148,19 @@ def _checked(known: Sequence[Sample], current: Head | None, learned: Learned) ->
     return classes
 
 
+def _seen(current: Head | None, learned: Learned) -> frozenset[str]:
+    """Keys of the images that the serving head knows."""
+    return frozenset(key for key, _ in learned) if current is not None else frozenset()
+
+
 def _compared(
     known: Sequence[Sample],
     held_out: dict[int, list[Proposal]],
     current: Head | None,
-    learned: Learned,
+    seen: frozenset[str],
     shown: Shown,
 ) -> tuple[Metrics | None, Metrics | None, Decision]:
     """What serves now and the new head on images that neither had learned from."""
-    seen = {key for key, _ in learned} if current is not None else set()
     unseen = [i for i in held_out if known[i].key not in seen]
     if not unseen and held_out:  # annotations only changed or went: what serves learned from wrong ones
         reason = "Annotations that the serving head was learned from have changed or gone since."

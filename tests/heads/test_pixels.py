@@ -1,11 +1,12 @@
 """The pixel head on drawn discs."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from labeler_backend.heads import pixels
+from labeler_backend.heads import pixel_crops, pixels
 from labeler_backend.heads.pixel_crops import truth
 from labeler_backend.heads.pixels import PixelHead, choose_zoom, working_picture
 from labeler_backend.heads.types import Sample
@@ -25,8 +26,11 @@ def trained(samples: list[Sample], steps: int = 60) -> PixelHead:
 
 
 @pytest.fixture(scope="module")
-def head() -> PixelHead:
-    return trained([sample(discs, seed) for seed, discs in enumerate(LAID_OUT)])
+def head() -> Iterator[PixelHead]:
+    """From small crops, which is enough for discs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pixel_crops, "CROP", 96)
+        yield trained([sample(discs, seed) for seed, discs in enumerate(LAID_OUT)])
 
 
 def test_it_finds_the_pixels_of_each_class(head: PixelHead) -> None:

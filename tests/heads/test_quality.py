@@ -5,8 +5,15 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from labeler_backend.heads import quality as quality_module
 from labeler_backend.heads.evidence import EMERGENT_COLUMN, MAP_COLUMN
 from labeler_backend.heads.quality import Quality, fit
+
+
+@pytest.fixture(autouse=True)
+def _fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for regions that one number tells apart."""
+    monkeypatch.setattr(quality_module, "STEPS", 120)
 
 
 def tables(images: int, seed: int = 0, informative: int = 5) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -49,6 +56,11 @@ def test_with_too_little_the_emergent_score_ranks(images: int, informative: int)
 def test_regions_without_an_object_among_them_teach_nothing() -> None:
     values, ious = tables(5)
     assert fit(values, [np.zeros_like(iou) for iou in ious]).network is None
+
+
+def test_regions_that_are_all_objects_teach_nothing() -> None:
+    values, ious = tables(5)
+    assert fit(values, [np.ones_like(iou) for iou in ious]).network is None
 
 
 def test_images_without_regions_do_no_harm() -> None:
