@@ -39,14 +39,14 @@ from sklearn.ensemble import RandomForestClassifier
 from labeler_backend.backbone.cache import FeatureCache
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.heads import maps
-from labeler_backend.heads.evaluation import SHOWN, average_precision
+from labeler_backend.heads.evaluation import average_precision
 from labeler_backend.heads.ingest import KEPT_ZOOM
 from labeler_backend.heads.maps import Recipe
 from labeler_backend.heads.patches import classes_of, table
 from labeler_backend.heads.pixels import working_picture
 from labeler_backend.heads.samples import coverage
 from labeler_backend.heads.training import train
-from labeler_backend.heads.types import CORRECTED, Sample
+from labeler_backend.heads.types import CORRECTED, SHOWN, Sample
 from labeler_backend.labeler import Labeler
 from labeler_backend.masks import rle
 from labeler_backend.masks.guided import FloatImage

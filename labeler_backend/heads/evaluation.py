@@ -12,13 +12,11 @@ import numpy.typing as npt
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from labeler_backend.heads.types import Metrics, Sample
+from labeler_backend.heads.types import SHOWN, Metrics, Sample
 from labeler_backend.masks import rle
 from labeler_backend.masks.metrics import iou_matrix
 from labeler_backend.proposals.types import Proposal
 
-SHOWN = 0.3
-"""Answers of at least this score count as given; average precision counts all."""
 _MOST = 500
 _GOOD = 0.5
 

@@ -28,7 +28,7 @@ class Head:
     """Learned for one project.
 
     Attributes:
-        kind: of the class map: `knn` or `logistic`; `conv` where the pixel head sharpens it.
+        kind: of the class map: `knn` or `logistic`.
         classes: names, in the order of the class map's channels after the background.
         model_key: of the features that it understands.
         n_images: it was learned from.

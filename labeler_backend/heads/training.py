@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from labeler_backend.heads import instances, maps, novelty
 from labeler_backend.heads.errors import HeadError
-from labeler_backend.heads.evaluation import SHOWN, evaluate
+from labeler_backend.heads.evaluation import evaluate
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.patches import classes_of
 from labeler_backend.heads.promotion import Decision, decide
-from labeler_backend.heads.types import Metrics, Sample
+from labeler_backend.heads.types import SHOWN, Metrics, Sample
 from labeler_backend.proposals.types import Proposal
 
 FOLDS = 3

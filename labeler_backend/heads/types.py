@@ -13,6 +13,8 @@ from labeler_backend.masks.rle import RLE
 from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
 
+SHOWN = 0.3
+"""Answers of at least this score count as given; average precision counts all."""
 CORRECTED = 1.0
 """Trust in what a person drew, changed, or submitted after looking at it."""
 BULK = 0.5

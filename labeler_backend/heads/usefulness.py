@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from labeler_backend.backbone.features import FloatArray
+from labeler_backend.heads.types import SHOWN
 from labeler_backend.masks import rle
 from labeler_backend.proposals.types import Proposal
 
-SHOWN = 0.3
 LEAST = 0.05
 
 
