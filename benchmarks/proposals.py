@@ -27,13 +27,13 @@ import numpy.typing as npt
 
 from benchmarks.ground_truth import Sample, samples
 from labeler_backend.backbone.cache import FeatureCache
-from labeler_backend.backbone.features import Features
+from labeler_backend.backbone.features import Features, unit_tokens
 from labeler_backend.labeler import Labeler
 from labeler_backend.masks import rle
 from labeler_backend.masks.metrics import iou, iou_matrix
 from labeler_backend.masks.polygons import mask_to_polygons
 from labeler_backend.media import RGB, decode
-from labeler_backend.proposals.grouping import parts, unit_tokens
+from labeler_backend.proposals.grouping import parts
 from labeler_backend.proposals.spectral import normalized_cut
 from labeler_backend.proposals.types import Proposal
 

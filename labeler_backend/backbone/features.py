@@ -39,3 +39,9 @@ class Features:
     def patch(self) -> int:
         """Side of one patch in input pixels."""
         return self.input_size[0] // self.tokens.shape[0]
+
+
+def unit_tokens(tokens: FloatArray) -> FloatArray:
+    """(…, C) → the same at unit length."""
+    length = np.linalg.norm(tokens, axis=-1, keepdims=True)
+    return np.asarray(tokens / np.maximum(length, 1e-6), np.float32)

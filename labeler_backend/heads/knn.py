@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.backbone.features import Features, FloatArray, unit_tokens
 from labeler_backend.heads.patches import Patches
 
 NEIGHBOURS = 30
@@ -37,7 +37,7 @@ class Neighbours:
 
     def logits(self, features: Features) -> FloatArray:
         """(K+1, gh, gw) float32: logarithms of the votes' shares."""
-        tokens = _unit(features.tokens.reshape(-1, features.tokens.shape[-1]))
+        tokens = unit_tokens(features.tokens.reshape(-1, features.tokens.shape[-1]))
         alike = tokens @ self.memory.astype(np.float32).T
         count = min(NEIGHBOURS, alike.shape[1])
         nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
@@ -67,9 +67,4 @@ def fit(patches: Patches, seed: int = 0) -> Neighbours:
     votes = patches.targets[known] * patches.weights[known, None]
     share = votes.sum(axis=0) / max(float(votes.sum()), 1e-9)
     votes = votes * np.maximum(share, 1e-4) ** -_BALANCE
-    return Neighbours(_unit(patches.tokens[known]).astype(np.float16), votes.astype(np.float32))
-
-
-def _unit(tokens: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
-    return np.asarray(tokens / np.maximum(lengths, 1e-6), np.float32)
+    return Neighbours(unit_tokens(patches.tokens[known]).astype(np.float16), votes.astype(np.float32))

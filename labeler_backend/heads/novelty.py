@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.backbone.features import Features, FloatArray, unit_tokens
 
 MOST = 2000
 
@@ -50,5 +50,4 @@ def learn(features: Sequence[Features]) -> Novelty:
 
 
 def _mean(features: Features) -> FloatArray:
-    mean = features.tokens.reshape(-1, features.tokens.shape[-1]).mean(axis=0)
-    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-6), np.float32)
+    return unit_tokens(features.tokens.reshape(-1, features.tokens.shape[-1]).mean(axis=0))

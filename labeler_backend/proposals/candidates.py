@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.backbone.features import Features, FloatArray, unit_tokens
 from labeler_backend.masks.rle import BoolMask
-from labeler_backend.proposals.grouping import parts, unit_tokens
+from labeler_backend.proposals.grouping import parts
 from labeler_backend.proposals.roles import HeadRoles
 from labeler_backend.proposals.spectral import normalized_cut
 from labeler_backend.proposals.tree import region_tree

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from labeler_backend.backbone.features import FloatArray
+from labeler_backend.backbone.features import FloatArray, unit_tokens
 from labeler_backend.masks.guided import FloatImage, apply, coefficients, make_guide, with_ones
 from labeler_backend.masks.refine import colour_bins, colour_evidence, weighed
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
-from labeler_backend.proposals.grouping import spherical_kmeans, unit_tokens
+from labeler_backend.proposals.grouping import spherical_kmeans
 from labeler_backend.proposals.scoring import Evidence
 
 GROUPS = (2, 3, 4)

@@ -8,14 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from labeler_backend.backbone.features import FloatArray
+from labeler_backend.backbone.features import FloatArray, unit_tokens
 from labeler_backend.masks.rle import BoolMask
-
-
-def unit_tokens(tokens: FloatArray) -> FloatArray:
-    """(…, C) → the same at unit length."""
-    length = np.linalg.norm(tokens, axis=-1, keepdims=True)
-    return np.asarray(tokens / np.maximum(length, 1e-6), np.float32)
 
 
 def parts(mask: BoolMask, smallest: int = 2) -> Iterator[BoolMask]:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.backbone.features import Features, FloatArray, unit_tokens
 from labeler_backend.masks import rle
 from labeler_backend.masks.metrics import iou_matrix
 from labeler_backend.masks.refine import Canvas, prepare, refine, to_mask
 from labeler_backend.media import RGB
 from labeler_backend.proposals.candidates import FIGURE, gather
 from labeler_backend.proposals.components import Component, find_components, objects_are_small
-from labeler_backend.proposals.grouping import unit_tokens
 from labeler_backend.proposals.roles import HeadRoles, figure_map
 from labeler_backend.proposals.scoring import figure_score, measure, object_score
 from labeler_backend.proposals.selection import suppress

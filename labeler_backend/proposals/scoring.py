@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from labeler_backend.backbone.features import FloatArray
-from labeler_backend.proposals.grouping import unit_tokens
+from labeler_backend.backbone.features import FloatArray, unit_tokens
 from labeler_backend.proposals.roles import border
 
 RINGED = 600

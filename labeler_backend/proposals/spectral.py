@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
-from labeler_backend.backbone.features import Features, FloatArray
-from labeler_backend.proposals.grouping import spherical_kmeans, unit_tokens
+from labeler_backend.backbone.features import Features, FloatArray, unit_tokens
+from labeler_backend.proposals.grouping import spherical_kmeans
 
 TAU = 0.5
 """Tokens more alike than this are neighbours in the graph. Swept on real images: higher than TokenCut's 0.2,

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.backbone.features import Features, FloatArray, unit_tokens
 from labeler_backend.labeler import Labeler
 from labeler_backend.media import RGB, decode
-from labeler_backend.proposals.grouping import unit_tokens
 from labeler_backend.proposals.types import Proposal
 from tests.conftest import EXAMPLES
 

@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from labeler_backend.backbone.features import FloatArray
+from labeler_backend.backbone.features import FloatArray, unit_tokens
 from labeler_backend.labeler import Labeler
 from labeler_backend.masks.metrics import iou
 from labeler_backend.media import RGB, decode
 from labeler_backend.proposals.components import Component, find_components, objects_are_small
-from labeler_backend.proposals.grouping import unit_tokens
 from labeler_backend.proposals.scoring import Evidence
 from tests.conftest import EXAMPLES
 from tests.proposals.made import PATCH

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from labeler_backend.proposals.grouping import parts, spherical_kmeans, unit_tokens
+from labeler_backend.backbone.features import unit_tokens
+from labeler_backend.proposals.grouping import parts, spherical_kmeans
 from tests.proposals.made import tokens_of
 
 

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeler_backend.backbone.features import FloatArray
+from labeler_backend.backbone.features import FloatArray, unit_tokens
 from labeler_backend.labeler import Labeler
 from labeler_backend.proposals.candidates import gather
-from labeler_backend.proposals.grouping import unit_tokens
 from labeler_backend.proposals.roles import figure_map
 from labeler_backend.proposals.scoring import Evidence, figure_score, measure, object_score
 from tests.proposals.conftest import Real

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labeler_backend.proposals.grouping import unit_tokens
+from labeler_backend.backbone.features import unit_tokens
 from labeler_backend.proposals.softmap import CERTAIN, soften
 from tests.proposals.conftest import Real
 from tests.proposals.made import square, tokens_of

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeler_backend.backbone.features import FloatArray
-from labeler_backend.proposals.grouping import unit_tokens
+from labeler_backend.backbone.features import FloatArray, unit_tokens
 from labeler_backend.proposals.tree import RegionTree, region_tree
 from tests.proposals.conftest import Real
 from tests.proposals.made import square, tokens_of
