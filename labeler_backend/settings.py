@@ -26,6 +26,7 @@ from labeler_backend.report.costs import CostModel
 APP = "emergent-labeler"
 
 DTypeName = Literal["auto", "fp32", "bf16", "fp16"]
+HeadKind = Literal["auto", "knn", "logistic"]
 
 
 def _user_dir(kind: Literal["cache", "data"]) -> Path:
@@ -119,6 +120,7 @@ class ServerSettings(Settings):
         body_max_mb: the most a request of /predict or /webhook may have, in MB.
         train_every: heads are trained after every so many submitted annotations of a project; 0 = only when
             Start Training is pressed.
+        train_kind: how heads tell classes apart: `knn`, `logistic`, or `auto`, whichever does better.
         redis_url: where the queue of trainings is, for several servers that share `data_dir`; without it is
             in a file.
         label_studio_url: `LABEL_STUDIO_URL`; where Label Studio is reached from here, if not under the
@@ -143,6 +145,7 @@ class ServerSettings(Settings):
     max_pixels: int = Field(default=100_000_000, gt=0)
     body_max_mb: float = Field(default=256.0, gt=0)
     train_every: int = Field(default=10, ge=0)
+    train_kind: HeadKind = "auto"
     redis_url: SecretStr | None = None
     label_studio_url: BaseUrl | None = Field(default=None, validation_alias=AliasChoices("LABEL_STUDIO_URL"))
     label_studio_api_key: SecretStr | None = Field(

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from labeler_backend.cli.options import OUTPUT, RUN, AsJson, ProjectOption, TokenOption, UrlOption
+from labeler_backend.cli.options import (
+    OUTPUT,
+    RUN,
+    AsJson,
+    ConfigOption,
+    ImagesOption,
+    ProjectOption,
+    SourceArgument,
+    TokenOption,
+    UrlOption,
+)
+from labeler_backend.cli.problems import say
 
 if TYPE_CHECKING:
     from exporters.report import Report
@@ -36,7 +47,7 @@ Exit code: 0 done, 1 done, but something was reported and --strict was given, 2 
 Ctrl-C. After 2 and 130 nothing is left behind.
 """
 _COUNTED = ("images", "videos", "tracks", "instances", "categories")
-LABELS, PICTURES = "Which labels count", "Pictures"
+LABELS = "Which labels count"
 
 
 Format = Literal["coco", "masks", "yolo", "youtube-vis", "mot", "davis", "label-studio"]
@@ -52,10 +63,9 @@ def export(
     out: Annotated[
         Path, typer.Option(help="Folder to write; made whole or not at all.", rich_help_panel=OUTPUT)
     ],
-    source: Annotated[
-        Path | None,
-        typer.Argument(help="A JSON export of Label Studio, or a COCO file. Without it: a live project."),
-    ] = None,
+    source: SourceArgument = None,
+    images: ImagesOption = None,
+    config: ConfigOption = None,
     url: UrlOption = None,
     token: TokenOption = None,
     ls_project: ProjectOption = None,
@@ -137,27 +147,12 @@ def export(
             "--split-blobs", help="Each connected part is an object of its own.", rich_help_panel=LABELS
         ),
     ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="The labelling config, with which labels that are not in it are reported. "
-            "[default: that of the live project]",
-            rich_help_panel=LABELS,
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with the pictures, matched by name. [default: Label Studio, where needed]",
-            rich_help_panel=PICTURES,
-        ),
-    ] = None,
     media: Annotated[
         Media | None,
         typer.Option(
             help="Copy the pictures (photographs turned upright), link them, or only name them. "
             "[default: copy for yolo, where they can be had; else reference]",
-            rich_help_panel=PICTURES,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     kind: Annotated[
@@ -224,11 +219,7 @@ def _say(done: Done, report: Report) -> None:
     typer.echo(f"{done.out}: {_counted(done.counts)}.")
     if done.annotators:
         typer.echo(f"A data set for each annotator: {', '.join(done.annotators)}.")
-    for problem in report.first:
-        where = f"Task {problem.task_id}: " if problem.task_id is not None else ""
-        typer.echo(f"{where}{problem.reason} ({problem.done})", err=True)
-    if report.total > len(report.first):
-        typer.echo(f"… and {report.total - len(report.first)} more.", err=True)
+    say(report)
     if report.total:
         what = f"All {report.total} of these are" if report.total > 1 else "This is"
         typer.echo(f"{what} in {done.report}.", err=True)

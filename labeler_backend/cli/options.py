@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -13,6 +14,7 @@ T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object and nothing else.")]
 OUTPUT, MODEL, RUN, STUDIO = "What comes out", "Model", "How it runs", "Label Studio"
+INPUT = "What it reads"
 
 
 class Kind(str, Enum):
@@ -78,6 +80,25 @@ ProjectOption = Annotated[
         min=1,
         help="The project's number: it is in the address of its page.",
         rich_help_panel=STUDIO,
+    ),
+]
+SourceArgument = Annotated[
+    Path | None,
+    typer.Argument(help="A JSON export of Label Studio, or a COCO file. Without it: a live project."),
+]
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with the pictures, matched by name. [default: Label Studio, where needed]",
+        rich_help_panel=INPUT,
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the labelling config, with which labels that are not in it are reported. "
+        "[default: that of the live project]",
+        rich_help_panel=INPUT,
     ),
 ]
 

@@ -14,23 +14,28 @@ from labeler_backend.batch.errors import Interrupted
 from labeler_backend.cli import loading
 from labeler_backend.cli.options import (
     AsJson,
+    ConfigOption,
     DeviceOption,
     DTypeOption,
+    ImagesOption,
     MaxPixelsOption,
     ModelOption,
     ProjectOption,
     SizeOption,
+    SourceArgument,
     TokenOption,
     UrlOption,
 )
+from labeler_backend.cli.problems import Problems, say
 from labeler_backend.cli.progress import shares
 from labeler_backend.errors import InputError
+from labeler_backend.settings import HeadKind
 
 if TYPE_CHECKING:
     from labeler_backend.cli.sources import Source, Where
     from labeler_backend.heads.versions import Version
     from labeler_backend.media import RGB
-    from labeler_backend.records import Problem, Record, Tell, VideoRecord
+    from labeler_backend.records import Record, Tell, VideoRecord
 
 EPILOG = """
 **Examples**
@@ -41,6 +46,9 @@ From a file exported from Label Studio as JSON (not JSON-MIN), or a COCO file, w
 From a live project; the token in LABEL_STUDIO_API_KEY:
 `labeler train --url http://127.0.0.1:8080 --ls-project 1 --project birds`
 
+By the most alike patches, without trying a regression:
+`labeler train export.json --images photos/ --project birds --kind knn`
+
 What was learned, and back to the version before:
 `labeler heads list --project birds` and `labeler heads rollback --project birds`
 
@@ -50,8 +58,7 @@ looked at once: training again, also after Ctrl-C, takes up only what is new.
 Exit code: 0 trained, whether or not the version serves, 2 bad input or nothing to learn, 130 stopped by
 Ctrl-C.
 """
-LEARNED = "What is learned from"
-_SHOWN = 10  # problems in the text
+HEAD = "What is learned"
 
 
 def train(
@@ -60,27 +67,21 @@ def train(
         typer.Option(
             help="What the project is called here: letters, digits, '.', '_' and '-'. `labeler masks` and "
             "`labeler heads` take the same name.",
-            rich_help_panel=LEARNED,
+            rich_help_panel=HEAD,
         ),
     ],
-    source: Annotated[
-        Path | None,
-        typer.Argument(help="A JSON export of Label Studio, or a COCO file. Without it: a live project."),
-    ] = None,
-    images: Annotated[
-        Path | None,
+    source: SourceArgument = None,
+    images: ImagesOption = None,
+    config: ConfigOption = None,
+    kind: Annotated[
+        HeadKind,
         typer.Option(
-            help="Folder with the pictures, matched by name. [default: Label Studio]",
-            rich_help_panel=LEARNED,
+            help="How classes are told apart. knn: by the labelled patches that are most alike, from one "
+            "picture on. logistic: by a regression, which learns what matters, and gains with every picture. "
+            "auto: whichever does better on pictures held out of yours; above 20 pictures, logistic.",
+            rich_help_panel=HEAD,
         ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="The labelling config of a JSON export. [default: that of the live project]",
-            rich_help_panel=LEARNED,
-        ),
-    ] = None,
+    ] = "auto",
     url: UrlOption = None,
     token: TokenOption = None,
     ls_project: ProjectOption = None,
@@ -97,7 +98,7 @@ def train(
     from labeler_backend.studio.export_json import Policy
 
     where = Where(source=source, url=url, token=token, ls_project=ls_project, config=config, images=images)
-    problems = _Problems()
+    problems = Problems()
     with ExitStack() as stack:
         found = open_source(where, Policy(), stack, problems.tell, as_json)
         folder = _folder(project, where)
@@ -114,6 +115,7 @@ def train(
                 problems.tell,
                 source=_source(where),
                 total=found.total,
+                kind=kind,
             )
         except KeyboardInterrupt as error:
             raise Interrupted("Stopped; what was taken in is kept: run it again to go on.") from error
@@ -135,20 +137,6 @@ def _folder(project: str, where: Where) -> Path:
 def _source(where: Where) -> str:
     """What tells records of one file from those of another and of the live project, which needs no name."""
     return str(where.source.resolve()) if where.source is not None else ""
-
-
-class _Problems:
-    """Counts them and keeps the first few."""
-
-    def __init__(self) -> None:
-        self.first: list[Problem] = []
-        self.total = 0
-
-    def tell(self, problem: Problem) -> None:
-        """Takes one."""
-        self.total += 1
-        if len(self.first) < _SHOWN:
-            self.first.append(problem)
 
 
 def _opener(source: Source, max_pixels: int) -> Callable[[Record], RGB]:
@@ -185,12 +173,8 @@ def _fitted(source: Source, tell: Tell) -> Iterator[Record | VideoRecord]:
         yield fitted(item, size, tell) if isinstance(item, Record) and size is not None else item
 
 
-def _say(version: Version, project: str, problems: _Problems) -> None:
-    for problem in problems.first:
-        where = f"Task {problem.task_id}: " if problem.task_id is not None else ""
-        typer.echo(f"{where}{problem.reason} ({problem.done})", err=True)
-    if problems.total > len(problems.first):
-        typer.echo(f"… and {problems.total - len(problems.first)} more.", err=True)
+def _say(version: Version, project: str, problems: Problems) -> None:
+    say(problems)
     images = f"{version.n_images} image{'s' * (version.n_images != 1)}"
     what = f"Version {version.number} of {project} ({version.kind}, {images}, {len(version.classes)} classes)"
     if version.promoted:

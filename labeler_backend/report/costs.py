@@ -13,8 +13,8 @@ class CostModel:
     """Seconds of a person's time for one object. What no publication says is an assumption, and says so.
 
     Attributes:
-        draw_mask: draw an outline or a mask by hand. Lin et al. 2014, "Microsoft COCO": 22 worker hours for
-            1,000 segmentations, which are 79 s each.
+        draw_mask: draw an outline or a mask by hand. Lin et al. 2014, "Microsoft COCO: Common Objects in
+            Context", section 4.3: "over 22 worker hours per 1,000 segmentations", which are 79 s each.
         draw_box: draw a box or an ellipse by hand. Papadopoulos et al. 2017, "Extreme clicking for efficient
             object annotation": 7 s; other ways of drawing a box take up to 35 s.
         check: look at a proposal and leave it. Papadopoulos et al. 2016, "We don't need no bounding-boxes":
@@ -72,7 +72,11 @@ class CostModel:
 
 
 TABLE: tuple[tuple[str, str, str], ...] = (
-    ("draw an outline or a mask by hand", "draw_mask", "Lin et al. 2014: 22 hours for 1,000 segmentations"),
+    (
+        "draw an outline or a mask by hand",
+        "draw_mask",
+        "Lin et al. 2014, section 4.3: over 22 worker hours per 1,000 segmentations",
+    ),
     ("draw a box or an ellipse by hand", "draw_box", "Papadopoulos et al. 2017, the quickest way published"),
     ("check a proposal", "check", "Papadopoulos et al. 2016: 1.6 to 2.4 s for a box"),
     ("correct an outline or a mask", "correct_mask", "Benenson et al. 2019: a third of drawing it"),

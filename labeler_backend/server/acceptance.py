@@ -17,8 +17,9 @@ from labeler_backend.server import acceptance_reading as reading
 from labeler_backend.server.acceptance_file import open_file
 from labeler_backend.server.acceptance_matching import answered, clicked_before, fates_of, listed
 from labeler_backend.server.acceptance_reading import Counts
-from labeler_backend.server.protocol import Prediction, WebhookEvent
+from labeler_backend.server.protocol import WebhookEvent
 from labeler_backend.server.shapes import pack, shapes
+from labeler_backend.studio.prediction import Prediction
 
 log = logging.getLogger(__name__)
 

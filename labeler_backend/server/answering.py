@@ -20,11 +20,11 @@ from labeler_backend.server.journal import Journal
 from labeler_backend.server.live import Live, Serving
 from labeler_backend.server.pool import Full, PriorityPool, Urgency
 from labeler_backend.server.proposing import Proposing
-from labeler_backend.server.protocol import Prediction
 from labeler_backend.store import Store
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import Access, Media, MediaError
+from labeler_backend.studio.prediction import Prediction
 from labeler_backend.studio.predictions import Page, answer_prompt, prediction
 
 logger = logging.getLogger("labeler_backend")

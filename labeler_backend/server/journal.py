@@ -19,12 +19,12 @@ from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.connections import Connections, usable
 from labeler_backend.server.protocol import (
     Failure,
-    Prediction,
     ProjectStatus,
     VersionStatus,
     WebhookEvent,
     project_uid,
 )
+from labeler_backend.studio.prediction import Prediction
 
 V = TypeVar("V")
 logger = logging.getLogger("labeler_backend")

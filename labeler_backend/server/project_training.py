@@ -83,6 +83,7 @@ def _learned(
                 learning,
                 told,
                 total=found.tasks,
+                kind=settings.train_kind,
             )
     finally:
         told.rest()

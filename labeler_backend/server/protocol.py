@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from labeler_backend.studio.prediction import Prediction
+
 if TYPE_CHECKING:
     from labeler_backend.heads.types import Metrics
     from labeler_backend.heads.versions import Version
@@ -82,15 +84,6 @@ class PredictRequest(_Lenient):
     project: str = Field("", max_length=PROJECT_LENGTH)
     label_config: str
     params: Params | None = None
-
-
-class Prediction(BaseModel):
-    """One answer; `result` holds regions."""
-
-    model_config = ConfigDict(protected_namespaces=())
-    result: list[dict[str, Any]]
-    score: float = Field(0.0, ge=0, le=1)
-    model_version: str
 
 
 Element = Prediction | list[Prediction]

@@ -10,9 +10,9 @@ from typing import Any
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.objects import apart, side_by_side
 from labeler_backend.proposals.types import Proposal
-from labeler_backend.server.protocol import Prediction
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
 from labeler_backend.studio.identity import object_ids
+from labeler_backend.studio.prediction import Prediction
 from labeler_backend.studio.prompting import Prompt, read_prompt
 from labeler_backend.studio.regions import Place, mask_to_regions
 

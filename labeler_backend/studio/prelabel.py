@@ -27,10 +27,10 @@ from labeler_backend.batch.types import Failure as ImageFailure
 from labeler_backend.batch.types import Job, MaskProposer, Options, Result
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.report.preview import MAX_PREVIEWS
-from labeler_backend.server.protocol import Prediction
 from labeler_backend.studio.client import Studio, StudioError, with_version
 from labeler_backend.studio.config import LabelingConfig, read_config
 from labeler_backend.studio.media.types import Access, Media
+from labeler_backend.studio.prediction import Prediction
 from labeler_backend.studio.predictions import Page, prediction
 from labeler_backend.studio.version import is_ours
 

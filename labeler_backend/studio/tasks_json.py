@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, Literal, Protocol, get_args
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
@@ -30,16 +30,31 @@ from labeler_backend.studio.task_regions import (
     texts_of,
 )
 
-if TYPE_CHECKING:  # the exporters are built on this package, not this on them
-    from exporters.categories import Categories
-    from exporters.writer import Options
-
 Kind = Literal["auto", "polygon", "brush", "box", "bitmask"]
 
 _POINT_WIDTH = 0.5  # percent: how large the editor draws a key point
 _NOT_IN_XML = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 _PLACED = {"labels", "text", "origin"}  # the last is what regions say when they are imported, too
 _ENVELOPE = ("to_name", "original_width", "original_height", "image_rotation")
+
+
+class Classes(Protocol):
+    """What is needed of a data set's classes; the exporters, which are built on this package, have them."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """Every class, in order."""
+
+    def id_of(self, label: str) -> int:
+        """Of a class, which is added where it is new."""
+
+
+class Splits(Protocol):
+    """What is needed of how a data set is written."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, each with files of its own; empty = one data set without splits."""
 
 
 class TasksDataset:
@@ -52,7 +67,7 @@ class TasksDataset:
     Args:
         folder: where to.
         categories: classes, which become the config's labels.
-        options: `segmentation` has no effect: `kind` says it.
+        options: which splits there are; what the regions are is said by `kind`.
         tell: of what cannot be taken as it is.
         kind: what the regions are; `auto`: polygons with their exact corners where they are polygons, each
             ring a region; brush for masks.
@@ -67,8 +82,8 @@ class TasksDataset:
     def __init__(
         self,
         folder: Path,
-        categories: Categories,
-        options: Options,
+        categories: Classes,
+        options: Splits,
         tell: Tell,
         *,
         kind: Kind = "auto",

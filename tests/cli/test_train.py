@@ -44,6 +44,13 @@ def test_train_json_is_all_there_is_on_stdout(call: Call, labels: str, tmp_path:
     assert Versions(tmp_path / "data" / "projects" / "birds" / "heads").load(1).classes == ("square",)
 
 
+@pytest.mark.parametrize("kind", ["knn", "logistic"])
+def test_the_kind_that_was_asked_for(call: Call, labels: str, kind: str) -> None:
+    result = call("train", labels, *TRAIN, "--kind", kind, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["kind"] == kind
+
+
 def test_pictures_are_looked_at_once(call: Call, labels: str, tmp_path: Path) -> None:
     assert call("train", labels, *TRAIN).exit_code == 0
     write_coco(tmp_path, 5)
@@ -107,6 +114,7 @@ def test_missing_pictures_are_told_and_the_rest_is_learned(call: Call, labels: s
         ),
         pytest.param(["empty.json", *TRAIN], "submit some tasks", id="nothing-labelled"),
         pytest.param(["labels.json"], "--project", id="no-project"),
+        pytest.param(["labels.json", *TRAIN, "--kind", "forest"], "'forest' is not one of", id="kind"),
     ],
 )
 def test_bad_input_is_one_sentence(

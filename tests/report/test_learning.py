@@ -145,7 +145,7 @@ def test_page_shows_what_it_should(page: str) -> None:
         "0.90",  # mean IoU of 1 and 0.8
         "before 0.25",
         "Better on 12 images.",
-        "Lin et al. 2014: 22 hours for 1,000 segmentations",
+        "Lin et al. 2014, section 4.3: over 22 worker hours per 1,000 segmentations",
         "an assumption",
         "Label Studio's clock says 10 min",
     ):

@@ -22,7 +22,8 @@ from labeler_backend.report.learning import by_version
 from labeler_backend.server import acceptance_file
 from labeler_backend.server.acceptance import Acceptance
 from labeler_backend.server.acceptance_reading import Counts
-from labeler_backend.server.protocol import Prediction, WebhookEvent
+from labeler_backend.server.protocol import WebhookEvent
+from labeler_backend.studio.prediction import Prediction
 from tests.server.fakes import prediction, triangle
 from tests.server.live import recorded
 
