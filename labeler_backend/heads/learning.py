@@ -59,11 +59,10 @@ def learn(
     with _alone(project_folder):
         versions = Versions(project_folder / HEADS)
         serving = versions.serving()  # before the work, since nothing can be published where this raises
-        model_key = labeler.encoder.model_key
-        store = SampleStore(project_folder / SAMPLES, model_key)
+        current, learned = _served(versions, serving, tell)
+        store = SampleStore(project_folder / SAMPLES, labeler.encoder.model_key)
         here = source or project_folder.name
         ingest(records, open_image, labeler, store, _reading(progress), tell, source=here, total=total)
-        current, learned = _served(versions, serving, model_key, tell)
         trained = train(store, current, learned, _training(progress), kind=kind, shown=labeler.shown)
         for sentence in store.problems:
             tell(Problem(sentence, "left out"))
@@ -90,24 +89,19 @@ def _alone(project_folder: Path) -> Iterator[None]:
 
 
 def _served(
-    versions: Versions, serving: int | None, model_key: str, tell: Tell
+    versions: Versions, serving: int | None, tell: Tell
 ) -> tuple[Head | None, frozenset[tuple[str, str]]]:
     """What the new head is compared with, and what that one has seen.
 
-    One that cannot be compared is no reason to stop: a new head is the mend.
+    One that is damaged is no reason to stop: a new head is the mend.
     """
     if serving is None:
         return None, frozenset()
     try:
-        head, learned = versions.load(serving), versions.learned(serving)
+        return versions.load(serving), versions.learned(serving)
     except HeadError as error:
         tell(Problem(str(error), "left out"))
         return None, frozenset()
-    if head.model_key == model_key:
-        return head, learned
-    reason = f"Version {serving}, which serves, is of {head.model_key}, and this training of {model_key}"
-    tell(Problem(f"{reason}: the two were not compared.", "left out"))
-    return None, frozenset()
 
 
 def _reading(progress: Progress) -> Callable[[int, int | None], None]:

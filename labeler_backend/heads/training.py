@@ -15,7 +15,7 @@ from labeler_backend.heads.errors import HeadError
 from labeler_backend.heads.evaluation import evaluate
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.patches import classes_of
-from labeler_backend.heads.promotion import Decision, decide
+from labeler_backend.heads.promotion import Decision, decide, decide_changed
 from labeler_backend.heads.types import SHOWN, Metrics, Sample
 from labeler_backend.proposals.types import Proposal
 
@@ -32,10 +32,10 @@ class Trained:
 
     Attributes:
         head: learned from all samples.
-        before, after: what serves now, and the new one, on the same images that neither had seen; None where
-            there were none.
+        before, after: what serves now, and the new one, on the same images that neither had seen, or, without
+            new images, whose annotation changed since what serves has seen them; None where there were none.
         better: whether the new one may serve.
-        reason: why (not), one sentence.
+        reason: why (not), one sentence; a second one where what serves could not be compared.
         n_images: learned from.
         n_held_out: measured on.
         learned: (key, revision) of every sample.
@@ -69,7 +69,7 @@ def train(
 
     Args:
         samples: all of them; read once, and kept while training.
-        current: what serves now.
+        current: what serves now; where it understands other features, it is not compared with.
         learned: (key, revision) of what `current` was learned from.
         progress: told how far it is.
         kind: `auto`, or the class map's: `knn` or `logistic`.
@@ -80,10 +80,12 @@ def train(
     """
     start = time.monotonic()
     progress(0.0, "reading samples")
-    seen = _seen(current, learned)
+    known = list(samples)
+    current, learned, remark = _comparable(known, current, learned)
+    seen = frozenset(key for key, _ in learned)
     # only the first of each fold are measured: those that can be compared with what serves come first
-    known = sorted(samples, key=lambda sample: sample.key in seen)
-    classes = _checked(known, current, learned)
+    known.sort(key=lambda sample: (sample.key in seen, (sample.key, sample.revision) in learned))
+    classes = _checked(known, current, learned, kind)
     folds = split([sample.group for sample in known])
     progress(0.05, "learning what is where")
     mapped = maps.choose(known, folds, classes, kind, lambda share: progress(0.05 + 0.25 * share, "learning"))
@@ -104,14 +106,14 @@ def train(
         novelty=novelty.learn([sample.features for sample in known]),
     )
     progress(0.9, "comparing")
-    before, after, decision = _compared(known, fitted.held_out, current, seen, shown)
+    before, after, decision = _compared(known, fitted.held_out, current, learned, shown)
     progress(1.0, "done")
     return Trained(
         head=head,
         before=before,
         after=after,
         better=decision.better,
-        reason=decision.reason,
+        reason=f"{decision.reason}{remark}",
         n_images=len(known),
         n_held_out=after.images if after else 0,
         learned=tuple((sample.key, sample.revision) for sample in known),
@@ -130,7 +132,24 @@ def split(groups: Sequence[str], folds: int = FOLDS) -> npt.NDArray[np.int64]:
     return np.array([chosen[group] for group in groups], np.int64)
 
 
-def _checked(known: Sequence[Sample], current: Head | None, learned: Learned) -> tuple[str, ...]:
+def _comparable(
+    known: Sequence[Sample], current: Head | None, learned: Learned
+) -> tuple[Head | None, Learned, str]:
+    """What serves and has learned from what; nothing, and a remark, where it understands other features."""
+    if current is None or not known:
+        return None, frozenset(), ""
+    model_key = known[0].features.model_key
+    if current.model_key == model_key:
+        return current, learned, ""
+    return (
+        None,
+        frozenset(),
+        f" The head that serves understands features of {current.model_key}, and these are of {model_key}: "
+        f"the new one was compared with what annotators see without a head.",
+    )
+
+
+def _checked(known: Sequence[Sample], current: Head | None, learned: Learned, kind: str) -> tuple[str, ...]:
     """The classes.
 
     Raises:
@@ -141,30 +160,26 @@ def _checked(known: Sequence[Sample], current: Head | None, learned: Learned) ->
         raise HeadError(
             "There is no accepted region to learn from yet: submit some tasks with regions, and train again."
         )
-    if current is not None and learned == {(sample.key, sample.revision) for sample in known}:
+    same = learned == {(sample.key, sample.revision) for sample in known}
+    if current is not None and same and kind in ("auto", current.kind):
         raise HeadError(
             "Nothing was accepted or changed since the head that serves was trained: submit more tasks first."
         )
     return classes
 
 
-def _seen(current: Head | None, learned: Learned) -> frozenset[str]:
-    """Keys of the images that the serving head knows."""
-    return frozenset(key for key, _ in learned) if current is not None else frozenset()
-
-
 def _compared(
     known: Sequence[Sample],
     held_out: dict[int, list[Proposal]],
     current: Head | None,
-    seen: frozenset[str],
+    learned: Learned,
     shown: Shown,
 ) -> tuple[Metrics | None, Metrics | None, Decision]:
     """What serves now and the new head on images that neither had learned from."""
+    seen = {key for key, _ in learned}
     unseen = [i for i in held_out if known[i].key not in seen]
-    if not unseen and held_out:  # annotations only changed or went: what serves learned from wrong ones
-        reason = "Annotations that the serving head was learned from have changed or gone since."
-        return None, evaluate(held_out, known), Decision(True, reason)
+    if current is not None and held_out and not unseen:
+        return _compared_again(known, held_out, current, learned)
     if not unseen:
         reason = "One image cannot be both learned from and measured on: submit another one, and train again."
         return None, None, Decision(False, reason)
@@ -173,6 +188,25 @@ def _compared(
     before = evaluate(serving, known)
     after = evaluate({i: held_out[i] for i in unseen}, known)
     return before, after, decide(before, after)
+
+
+def _compared_again(
+    known: Sequence[Sample], held_out: dict[int, list[Proposal]], current: Head, learned: Learned
+) -> tuple[Metrics | None, Metrics, Decision]:
+    """The same where what serves has seen every image: on those whose annotation it does not know."""
+    changed = [i for i in held_out if (known[i].key, known[i].revision) not in learned]
+    if changed:
+        answers = {i: _served(current, known[i], "", tuple) for i in changed}
+        before, after = evaluate(answers, known), evaluate({i: held_out[i] for i in changed}, known)
+        return before, after, decide_changed(before, after)
+    gone = len(known) < len(learned)
+    reason = (
+        "Annotations that the serving head was learned from have gone since."
+        if gone
+        else "What serves was learned from the same annotations, so there is no image to compare the two on: "
+        "`labeler heads rollback --to` lets this one serve."
+    )
+    return None, evaluate(held_out, known), Decision(gone, reason)
 
 
 def _served(current: Head | None, sample: Sample, common: str, shown: Shown) -> Sequence[Proposal]:

@@ -59,7 +59,7 @@ class Version:
         n_held_out: it was measured on.
         before, after: what served until then, and this one, on the same held-out images; None where there
             were none.
-        reason: why it was promoted or not, one sentence.
+        reason: why it was promoted or not.
         seconds: training took.
         sha256: of all that is known of it; no other version has the same.
     """

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from labeler_backend.heads.promotion import decide
+from labeler_backend.heads.promotion import MARGIN, decide, decide_changed
 from labeler_backend.heads.types import Metrics
 
 
@@ -49,3 +49,20 @@ def test_only_images_of_both_count() -> None:
     assert decide(before, after).better
     assert "on 2 images" in decide(before, after).reason
     assert not decide(before, Metrics(1, 1, 1, 1, 1, {}, {"a": 1.0})).better
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "better"),
+    [
+        pytest.param([0.5], [0.5], True, id="as-good"),
+        pytest.param([0.5], [0.496], True, id="a-hair-worse"),
+        pytest.param([0.5], [0.494], False, id="worse"),
+        pytest.param([0.5, 0.5], [0.4, 0.6], True, id="one-better-one-worse"),
+        pytest.param([0.5, 0.5, 0.5], [0.5, 0.5, 0.4], False, id="one-of-three-much-worse"),
+    ],
+)
+def test_where_only_annotations_changed(before: list[float], after: list[float], better: bool) -> None:
+    found = decide_changed(measured(before), measured(after))
+    assert found.better is better
+    assert f"{MARGIN} on {len(before)} image" in found.reason
+    assert found.reason.count(". ") == 0

@@ -14,6 +14,7 @@ from labeler_backend.heads.errors import HeadError
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.training import FOLDS, Learned, Trained, split, train
 from labeler_backend.heads.types import Sample
+from labeler_backend.proposals.types import Proposal
 from tests.heads.made_heads import hurried, sample
 
 
@@ -226,25 +227,96 @@ def test_what_came_last_is_measured_though_not_all_are(
     assert found.n_held_out > 0
 
 
+def test_where_annotations_only_went_the_serving_head_is_replaced(served: Trained) -> None:
+    found = train(some(2), served.head, learned(served))
+    assert (found.better, found.before, found.n_held_out) == (True, None, 2)
+    assert found.reason == "Annotations that the serving head was learned from have gone since."
+    assert found.after is not None
+
+
 @pytest.mark.parametrize(
-    "samples",
+    ("changes", "keys"),
     [
-        pytest.param([*some(2), renamed(sample("02", 2), "box")], id="changed"),
-        pytest.param(some(2), id="gone"),
+        pytest.param({2: "box"}, {"02"}, id="one"),
+        pytest.param({0: "box", 2: "box"}, {"00", "02"}, id="two"),
+        pytest.param({0: "box", 1: "box", 2: "box"}, {"00", "01", "02"}, id="all"),
     ],
 )
-def test_changed_annotations_make_the_serving_head_wrong(served: Trained, samples: list[Sample]) -> None:
+def test_where_annotations_only_changed_the_changed_are_compared(
+    served: Trained, changes: dict[int, str], keys: set[str]
+) -> None:
+    samples = [renamed(s, changes[n]) if n in changes else s for n, s in enumerate(some(3))]
     found = train(samples, served.head, learned(served))
-    assert (found.better, found.before) == (True, None)
-    assert "changed or gone" in found.reason
+    assert found.before is not None
     assert found.after is not None
-    assert found.n_held_out == len(samples)
+    assert found.before.per_image.keys() == found.after.per_image.keys() == keys
+    assert found.n_held_out == len(keys)
+    assert found.before.pq == 0  # it knows nothing of boxes
+    assert found.better
+    assert "seen with the old annotation" in found.reason
 
 
-def test_a_head_of_another_model_cannot_be_compared(served: Trained) -> None:
+def test_a_change_that_is_learned_badly_does_not_serve(
+    served: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As outlines that were only touched up, and a new head that finds nothing there."""
+    samples = [*some(2), replace(sample("02", 2), revision="touched up")]
+    real = instances.fit
+    monkeypatch.setattr(
+        instances,
+        "fit",
+        lambda *given, **more: replace(real(*given, **more), held_out={i: [] for i in range(3)}),
+    )
+    perfect = replace(served.head, instances=_Knows(served.head.instances))  # type: ignore[arg-type]
+    found = train(samples, perfect, learned(served))
+    assert found.before is not None
+    assert found.after is not None
+    assert found.before.pq > found.after.pq == 0
+    assert not found.better
+    assert found.reason.startswith("It is worse by more than")
+
+
+class _Knows:
+    """Answers with the true square, whatever is asked."""
+
+    def __init__(self, of: instances.Instances) -> None:
+        self.pixels = of.pixels
+
+    def answer(
+        self, image: object, features: object, proposals: list[Proposal], *_: object
+    ) -> list[Proposal]:
+        return [replace(proposals[0], label="square", score=0.9)]
+
+
+def test_changed_ones_are_measured_though_not_all_are(
+    served: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    six = train(some(6))
+    monkeypatch.setattr(instances, "JUDGED_MOST", FOLDS)
+    samples = [renamed(s, "box") if n in (1, 5) else s for n, s in enumerate(some(6))]
+    found = train(samples, six.head, learned(six))
+    assert found.after is not None
+    assert found.after.per_image.keys() <= {"01", "05"}
+    assert found.n_held_out > 0
+
+
+def test_another_kind_of_the_same_is_made_and_does_not_serve(served: Trained) -> None:
+    other = "knn" if served.head.kind == "logistic" else "logistic"
+    found = train(some(3), served.head, learned(served), kind=other)
+    assert (found.head.kind, found.better, found.before) == (other, False, None)
+    assert "no image to compare" in found.reason
+    with pytest.raises(HeadError, match="Nothing was accepted or changed"):
+        train(some(3), served.head, learned(served), kind=served.head.kind)
+
+
+@pytest.mark.parametrize("count", [pytest.param(3, id="nothing-new"), pytest.param(5, id="more-images")])
+def test_a_head_of_another_model_is_not_compared_with(served: Trained, count: int) -> None:
     other: Head = replace(served.head, model_key="other:p1")
-    with pytest.raises(HeadError, match="trained on features of other:p1"):
-        train(some(5), other, learned(served))
+    found = train(some(count), other, learned(served))
+    alone = train(some(count))
+    assert (found.before, found.better) == (alone.before, alone.better)
+    assert found.reason.startswith(alone.reason)
+    assert "understands features of other:p1" in found.reason
 
 
 def test_a_head_that_is_better_may_serve() -> None:
