@@ -95,6 +95,18 @@ def test_not_promoted_is_said_and_is_no_failure(
     assert json.loads(call("heads", "list", "--project", "birds", "--json").stdout)["serving"] == 1
 
 
+def test_other_features_than_those_of_what_serves(
+    call: Call, labels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = json.loads(call("train", labels, *TRAIN, "--json").stdout)
+    monkeypatch.setenv("LABELER_DTYPE", "bf16")
+    result = call("train", labels, *TRAIN, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["model_key"] != first["model_key"]
+    assert f"understands features of {first['model_key']}" in found["reason"]
+
+
 def test_missing_pictures_are_told_and_the_rest_is_learned(call: Call, labels: str, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "2.png").unlink()
     result = call("train", labels, *TRAIN)
