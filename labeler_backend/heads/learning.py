@@ -38,7 +38,8 @@ def learn(
 ) -> Version:
     """A new version from all that people accepted; it serves where it is better than what served.
 
-    Killed at whatever point, nothing is lost: what was taken in stays, and the head that served goes on.
+    Killed at whatever point, nothing is lost: what was taken in stays, and the head that served goes on. What
+    is kept of images goes when two trainings in a row found no annotation of them.
 
     Args:
         records: of the whole source.
@@ -61,8 +62,10 @@ def learn(
         serving = versions.serving()  # before the work, since nothing can be published where this raises
         current, learned = _served(versions, serving, tell)
         store = SampleStore(project_folder / SAMPLES, labeler.encoder.model_key)
+        idle = store.idle()
         here = source or project_folder.name
         ingest(records, open_image, labeler, store, _reading(progress), tell, source=here, total=total)
+        store.compact(idle)  # images come back as long as their annotation was missing only once
         trained = train(store, current, learned, _training(progress), kind=kind, shown=labeler.shown)
         for sentence in store.problems:
             tell(Problem(sentence, "left out"))

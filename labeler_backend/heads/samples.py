@@ -2,7 +2,7 @@
 
 A folder with `log.jsonl`, to which lines are only ever added (what each image is, what was said of it, what
 was deleted), and under `images/` one file per image that was encoded. Deleting an annotation adds a line;
-the image's file stays, as annotations often come back.
+the image's file stays until `compact` removes it, as annotations often come back.
 """
 
 from __future__ import annotations
@@ -164,6 +164,43 @@ class SampleStore:
         kept = set(keys)
         of_source = [key for key, one in self._all.items() if source is None or one.source == source]
         return self.forget(key for key in of_source if key not in kept)
+
+    def idle(self) -> set[Path]:
+        """Files that no annotation refers to: images whose annotation was deleted, and what damage and kills
+        left. Nothing where lines of the log are damaged: nobody knows what they referred to.
+
+        Raises:
+            SampleError: the folder cannot be read.
+        """
+        self._refresh()
+        if self._log.damaged:
+            return set()
+        dead = (self._path(key) for key, one in self._all.items() if one.place is None)
+        with self._sentences():
+            left = [
+                path for kind in ("*.damaged", ".*.part") for path in self.folder.glob(f"images/*/{kind}")
+            ]
+            return {path for path in (*dead, *left) if path.is_file()}
+
+    def compact(self, files: Collection[Path]) -> int:
+        """Removes those of these files that nothing refers to now either → how many that were.
+
+        That their annotations do not count has been on the disk before; killed at whatever point, it has
+        removed some of them, and nothing else.
+
+        Args:
+            files: what was `idle` some time ago.
+
+        Raises:
+            SampleError: something else writes into the folder, or it cannot be read.
+        """
+        removed = 0
+        with self._writing():
+            for path in sorted(self.idle().intersection(files)):
+                with contextlib.suppress(OSError):  # the next time
+                    path.unlink()
+                    removed += 1
+        return removed
 
     # --- reading --------------------------------------------------------------------------------------------
 

@@ -69,6 +69,21 @@ def test_what_is_no_longer_in_the_file_counts_no_longer(call: Call, labels: str,
     assert json.loads(call("train", "more.json", *TRAIN, "--json").stdout)["n_images"] == 5
 
 
+def test_pictures_go_when_two_trainings_found_no_annotation(call: Call, labels: str, tmp_path: Path) -> None:
+    def kept() -> int:
+        return len(list((tmp_path / "data/projects/birds/samples/images").rglob("*.safetensors")))
+
+    assert call("train", labels, *TRAIN).exit_code == 0
+    write_coco(tmp_path, 3)
+    assert call("train", labels, *TRAIN).exit_code == 0
+    assert kept() == 4  # it may come back
+    assert "Nothing was accepted or changed" in call("train", labels, *TRAIN).stderr
+    assert kept() == 3
+    write_coco(tmp_path, 4)
+    assert json.loads(call("train", labels, *TRAIN, "--json").stdout)["n_images"] == 4
+    assert kept() == 4
+
+
 def test_labels_drawn_on_larger_copies_are_scaled(call: Call, labels: str, tmp_path: Path) -> None:
     for path in (tmp_path / "pictures").iterdir():
         Image.open(path).resize((70, 56)).save(path)

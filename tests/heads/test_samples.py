@@ -458,6 +458,108 @@ def test_a_kill_loses_nothing_that_was_put(store: SampleStore) -> None:
     assert reader.problems == []
 
 
+# --- compaction ---------------------------------------------------------------------------------------------
+
+
+def test_only_what_nothing_refers_to_is_removed(store: SampleStore) -> None:
+    for n in range(4):
+        store.put(sample(n, model_key="other" if n == 3 else MODEL))
+    live = files(store)
+    assert store.idle() == set()
+    assert store.compact(live) == 0
+    store.forget([key_of(0), key_of(1)])
+    mine = again(store, MODEL)  # those of other weights are somebody's, too
+    idle = mine.idle()
+    assert {path.stem for path in idle} == {key_of(0), key_of(1)}
+    back = sample(1, revision="r2")
+    assert store.annotate(
+        back.key, back.group, back.labels, back.masks, back.unknown, back.trust, back.revision
+    )
+    assert mine.compact([*idle, *live]) == 1
+    assert {path.stem for path in files(store)} == {key_of(1), key_of(2), key_of(3)}
+    assert [one.key for one in again(store)] == [key_of(1), key_of(2), key_of(3)]
+    assert not again(store).has_image(key_of(0))
+    store.put(sample(0))
+    assert_same(again(store).load(key_of(0)), sample(0))
+    assert again(store).problems == []
+
+
+def test_an_image_that_came_back_meanwhile_stays(store: SampleStore) -> None:
+    store.put(sample(0))
+    store.forget([key_of(0)])
+    idle = store.idle()
+    again(store).put(sample(0, revision="r2"))
+    assert store.compact(idle) == 0
+    assert store.load(key_of(0)).revision == "r2"
+
+
+def test_what_damage_and_kills_left_is_removed(store: SampleStore) -> None:
+    for n in range(2):
+        store.put(sample(n))
+    damaged, sound = files(store)
+    damaged.write_bytes(b"")
+    assert len(list(store)) == 1
+    left = sound.with_name(f".{sound.name}.12345.part")
+    left.write_bytes(b"half")
+    assert store.idle() == {damaged.with_suffix(".damaged"), left}
+    assert store.compact(store.idle()) == 2
+    assert [path for path in store.folder.rglob("images/*/*") if path != sound] == []
+
+
+def test_nothing_is_removed_while_lines_are_damaged(store: SampleStore) -> None:
+    for n in range(3):
+        store.put(sample(n))
+    store.forget([key_of(0)])
+    log = store.folder / LOG
+    log.write_bytes(damaged_line(log.read_bytes()))
+    reader = again(store)
+    assert reader.idle() == set()
+    assert reader.compact(files(store)) == 0
+    assert len(files(store)) == 3
+
+
+_COMPACTOR = """
+import os, signal, sys
+from pathlib import Path
+from labeler_backend.heads.samples import SampleStore
+real, left = Path.unlink, int(sys.argv[2])
+def unlink(path, *given, **more):
+    global left
+    if path.suffix == ".safetensors":
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+    real(path, *given, **more)
+Path.unlink = unlink
+store = SampleStore(Path(sys.argv[1]))
+store.compact(store.idle())
+"""
+
+
+@pytest.mark.parametrize("removed", [pytest.param(n, id=f"after {n}") for n in (0, 1, 2)])
+def test_a_kill_while_compacting_costs_nothing_that_counts(store: SampleStore, removed: int) -> None:
+    for n in range(5):
+        store.put(sample(n))
+    store.forget([key_of(n) for n in (0, 2, 4)])
+    log = (store.folder / LOG).read_bytes()
+    killed = subprocess.run(
+        [sys.executable, "-c", _COMPACTOR, str(store.folder), str(removed)],
+        cwd=Path(__file__).parents[2],
+        timeout=60,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert (store.folder / LOG).read_bytes() == log
+    assert len(files(store)) == 5 - removed
+    reader = again(store)
+    for found, n in zip(reader, (1, 3), strict=True):
+        assert_same(found, sample(n))
+    assert reader.compact(reader.idle()) == 3 - removed  # also the lock is free again
+    for n in (0, 2, 4):
+        reader.put(sample(n))
+    assert len(list(again(store))) == 5
+    assert again(store).problems == []
+
+
 # --- speed --------------------------------------------------------------------------------------------------
 
 
