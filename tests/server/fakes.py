@@ -14,7 +14,6 @@ from labeler_backend.server.protocol import (
     HeadStatus,
     Measured,
     ModelStatus,
-    Prediction,
     PredictRequest,
     ProjectStatus,
     QueueStatus,
@@ -25,6 +24,7 @@ from labeler_backend.server.protocol import (
     WebhookEvent,
 )
 from labeler_backend.server.types import Answer, HungUp
+from labeler_backend.studio.prediction import Prediction
 
 VERSION = "fake-1"
 
