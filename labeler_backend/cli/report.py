@@ -88,4 +88,11 @@ def _say(found: Learning, page: Path | None) -> None:
             f"{short(version)}: {one.annotations} annotations, {percent(one.share('accepted'))} accepted as "
             f"they were, {percent(one.share('edited'))} edited, {percent(one.share('redrawn'))} redrawn{iou}."
         )
-    typer.echo(f"Estimated saving: {hours(found.whole.saved)}. Look at {page}")
+    if found.versions:
+        typer.echo(f"Estimated saving: {hours(found.whole.saved)}. Look at {page}")
+        return
+    heads = f"{len(found.heads)} head{'s' * (len(found.heads) != 1)}"
+    typer.echo(
+        f"{heads}, and no annotation is known yet that began with a prediction: label with the backend "
+        f"connected, or give --url and --ls-project. Look at {page}"
+    )

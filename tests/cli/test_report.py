@@ -114,6 +114,17 @@ def test_heads(call: Call, tmp_path: Path) -> None:
     assert not any(one["live"] for one in json.loads(again.stdout)["heads"])
 
 
+def test_heads_alone(call: Call, tmp_path: Path) -> None:
+    """As after `labeler train` from a file."""
+    Versions(project_folder(tmp_path / "data", "mine") / "heads").publish(trained(), instead_of=None)
+    result = call("--project", "mine", "--out", "page.html")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("1 head, and no annotation is known yet")
+    page = (tmp_path / "page.html").read_text()
+    assert "No annotation is known yet" in page
+    assert "estimated saving" not in page
+
+
 def test_an_export_alone(call: Call, tmp_path: Path) -> None:
     result = call(str(export(tmp_path / "export.json")), "--project", "mine", "--out", "deep/page.html")
     assert result.exit_code == 0, result.output
