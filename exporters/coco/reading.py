@@ -189,7 +189,7 @@ class _Reading:
             image.id = number
         if nameless:
             self._tell(
-                f"{len(nameless)} images have ids that are not numbers from 1: they were given others.",
+                f"Images whose ids are no numbers from 1, {len(nameless)} of them, were given others.",
                 "mended",
             )
 

@@ -69,4 +69,6 @@ def decide_changed(before: Metrics, after: Metrics) -> Decision:
         f"worse by more than {MARGIN} on {images} whose annotation changed, which the serving head has seen "
         f"with the old annotation: panoptic quality {before.pq:.3f} → {after.pq:.3f}"
     )
-    return Decision(False, f"It is {said}.") if gain < -MARGIN else Decision(True, f"It is not {said}.")
+    if gain >= -MARGIN:
+        return Decision(True, f"It is not {said}.")
+    return Decision(False, f"It is {said}; `labeler heads rollback --to` lets it serve all the same.")
