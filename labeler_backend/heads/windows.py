@@ -38,15 +38,27 @@ class Window:
 def shrunk(mask: RLE, size: tuple[int, int]) -> Window:
     """A full image's mask at the working size (h, w) in pixels: set where the pixel's centre lies in it."""
     full_height, full_width = mask["size"]
-    left, top, width, height = rle.box(mask)
-    rows = _centres(top, top + height, size[0] / full_height, size[0])
-    columns = _centres(left, left + width, size[1] / full_width, size[1])
+    column, top, bottom = rle.runs(mask).T
+    if not len(column):
+        return Window((0, 0), np.zeros((0, 0), bool))
+    rows = _centres(top.min(), bottom.max(), size[0] / full_height, size[0])
+    columns = _centres(column[0], column[-1] + 1, size[1] / full_width, size[1])
     if not len(rows) or not len(columns):
         return Window((0, 0), np.zeros((0, 0), bool))
     source_rows = ((rows + 0.5) * full_height / size[0]).astype(int)
     source_columns = ((columns + 0.5) * full_width / size[1]).astype(int)
-    full = rle.decode(mask)
-    return Window((int(rows[0]), int(columns[0])), full[np.ix_(source_rows, source_columns)])
+    used, number = np.unique(source_columns, return_inverse=True)
+    place = np.full(full_width, -1)
+    place[used] = np.arange(len(used))
+    starts, stops = np.searchsorted(source_rows, top), np.searchsorted(source_rows, bottom)
+    seen = (place[column] >= 0) & (stops > starts)
+    column, starts, stops = place[column[seen]], starts[seen], stops[seen]
+    # runs of one column do not touch each other's starts nor stops
+    steps = np.zeros((len(used), len(rows) + 1), np.int8)
+    steps[column, starts] += 1
+    steps[column, stops] -= 1
+    inside = np.cumsum(steps, axis=1, dtype=np.int8)[:, :-1].view(bool)
+    return Window((int(rows[0]), int(columns[0])), np.ascontiguousarray(inside[number].T))
 
 
 def _centres(
@@ -61,9 +73,7 @@ def _centres(
 def grown(window: Window, work: tuple[int, int], size: tuple[int, int]) -> RLE:
     """A window of the working picture (h, w) as a mask of the full image (H, W), smooth where it grows."""
     if work == size:
-        whole = np.zeros(size, bool)
-        whole[window.place] = window.mask
-        return rle.encode(whole)
+        return rle.encode_at(window.mask, window.corner, size)
     margin = 2
     (y, x), (height, width) = window.corner, window.mask.shape
     padded = np.pad(window.mask.astype(np.float32), margin)
@@ -77,6 +87,4 @@ def grown(window: Window, work: tuple[int, int], size: tuple[int, int]) -> RLE:
     map_x = ((columns + 0.5) / across - 0.5 - x + margin).astype(np.float32)
     grid_x, grid_y = np.meshgrid(map_x, map_y)
     soft = cv2.remap(padded, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    whole = np.zeros(size, bool)
-    whole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = soft > 0.5
-    return rle.encode(whole)
+    return rle.encode_at(soft > 0.5, (int(rows[0]), int(columns[0])), size)
