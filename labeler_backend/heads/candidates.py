@@ -9,7 +9,7 @@ to Detect Cells Using Non-overlapping Extremal Regions").
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,8 +18,9 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from labeler_backend.backbone.features import FloatArray
+from labeler_backend.heads.pairs import COARSE, LARGE
 from labeler_backend.heads.pixels import PixelMaps
-from labeler_backend.heads.windows import Window, shrunk
+from labeler_backend.heads.windows import Window, all_shrunk
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
 
@@ -39,7 +40,7 @@ class Region:
     """One reading of a part of the picture.
 
     Attributes:
-        window: the mask on the working picture.
+        window: the mask on the working picture; of a large one from the proposals, on its cells.
         source: WHOLE, CUT or EMERGENT.
         proposal: the emergent one it is, or None.
     """
@@ -62,10 +63,24 @@ def gather(maps: PixelMaps, proposals: Sequence[Proposal]) -> list[Region]:
             if key not in seen:
                 seen.add(key)
                 found.append(Region(window, source))
+    return found + _emergent(proposals, maps.size)
+
+
+def _emergent(proposals: Sequence[Proposal], size: tuple[int, int]) -> list[Region]:
+    """Large ones only by their cells: nothing finer is asked of them."""
+    found: list[Region] = []
+    small, large = [], []
     for proposal in proposals:
-        window = shrunk(proposal.rle, maps.size)
-        if window.area >= LEAST_AREA:
-            found.append(Region(window, EMERGENT, proposal))
+        full = proposal.rle["size"]
+        wide = proposal.area * size[0] * size[1] >= LARGE * full[0] * full[1]
+        (large if wide else small).append(proposal)
+    for some, cell in ((small, 1), (large, COARSE)):
+        windows = all_shrunk([p.rle for p in some], (size[0] // cell, size[1] // cell))
+        found += [
+            Region(replace(window, cell=cell), EMERGENT, proposal)
+            for window, proposal in zip(windows, some, strict=True)
+            if window.area >= LEAST_AREA
+        ]
     return found
 
 

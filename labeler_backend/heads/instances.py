@@ -197,8 +197,9 @@ def _table(
     proposals: Sequence[Proposal],
     class_map: FloatArray,
 ) -> Table:
-    maps = head.predict(image, features, class_map)
-    return measure(image, features, class_map, maps, gather(maps, proposals), sizes)
+    picture = pixels.working_picture(image, features, head.zoom)
+    maps = head.predict(picture, features, class_map)
+    return measure(picture, features, class_map, maps, gather(maps, proposals), sizes)
 
 
 def _truth(table: Table, sample: Sample, classes: Sequence[str]) -> tuple[npt.NDArray[np.bool_], FloatArray]:

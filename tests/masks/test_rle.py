@@ -11,21 +11,25 @@ from labeler_backend.masks import rle
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40))
 
 
-def from_runs(mask: rle.RLE) -> np.ndarray:
-    out = np.zeros(mask["size"], bool)
-    for column, top, bottom in rle.runs(mask):
+def from_runs(masks: list[rle.RLE]) -> np.ndarray:
+    out = np.zeros((len(masks), *masks[0]["size"]), bool)
+    for number, column, top, bottom in rle.runs(masks).T:
         assert top < bottom
-        assert not out[top:bottom, column].any()
-        out[top:bottom, column] = True
+        assert not out[number, top:bottom, column].any()
+        out[number, top:bottom, column] = True
     return out
 
 
-@given(MASKS)
-def test_runs_are_the_pixels(mask: np.ndarray) -> None:
-    coded = rle.encode(mask)
-    np.testing.assert_array_equal(from_runs(coded), mask)
-    found = rle.runs(coded)
-    assert found.tolist() == sorted(found.tolist())
+@given(arrays(bool, array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=30)))
+def test_runs_are_the_pixels(masks: np.ndarray) -> None:
+    coded = [rle.encode(mask) for mask in masks]
+    np.testing.assert_array_equal(from_runs(coded), masks)
+    found = rle.runs(coded).T.tolist()
+    assert found == sorted(found)
+
+
+def test_no_masks_have_no_runs() -> None:
+    assert rle.runs([]).shape == (4, 0)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,7 @@ def test_runs_are_the_pixels(mask: np.ndarray) -> None:
     ],
 )
 def test_runs_of_extremes(mask: np.ndarray) -> None:
-    np.testing.assert_array_equal(from_runs(rle.encode(mask)), mask)
+    np.testing.assert_array_equal(from_runs([rle.encode(mask)])[0], mask)
 
 
 @given(MASKS, st.tuples(*[st.integers(0, 9)] * 4))
