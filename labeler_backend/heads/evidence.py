@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from labeler_backend.backbone.features import Features, FloatArray
 from labeler_backend.heads.candidates import EMERGENT, WHOLE, Region, overlaps
+from labeler_backend.heads.outlines import COLUMNS, Level, outlines
 from labeler_backend.heads.pairs import COARSE, Stack, shrunk_map, stack
 from labeler_backend.heads.pixels import PixelMaps
 from labeler_backend.heads.types import Sample
@@ -25,9 +26,8 @@ SPREAD_LEAST = 0.3
 """Of log areas: labelled objects are never taken to be more alike than that."""
 EMERGENT_COLUMN, MAP_COLUMN = 0, 1
 """Columns that rank regions without having learned anything: by the emergent score, by the maps."""
-FAINT = 0.1
+FAINT = 0.02
 """Mean chance that a region's pixels are of any class, below which it is none and is not looked at."""
-_KERNEL = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +179,7 @@ def _inside(
     ).astype(np.float32), classes
 
 
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """Maps at one scale: figure, depth, gradient (h, w) and classes (K, h, w)."""
-
-    figure: FloatArray
-    depth: FloatArray
-    gradient: FloatArray
-    classes: FloatArray
-
-
-def _levels(image: RGB, maps: PixelMaps) -> tuple[_Level, _Level]:
+def _levels(image: RGB, maps: PixelMaps) -> tuple[Level, Level]:
     """At the working size, and COARSE times smaller."""
     if image.shape[:2] != maps.size:
         image = np.asarray(cv2.resize(image, maps.size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
@@ -199,8 +189,8 @@ def _levels(image: RGB, maps: PixelMaps) -> tuple[_Level, _Level]:
     grey = cv2.GaussianBlur(cv2.min(grey, high + (high - low) / 4), (0, 0), 1.0)
     slope = cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
     slope = np.asarray(slope / (cv2.mean(slope)[0] + 5e-4 * max(high - low, 20)), np.float32)
-    fine = _Level(1 - maps.classes[0], maps.depth, slope, maps.classes[1:])
-    coarse = _Level(
+    fine = Level(1 - maps.classes[0], maps.depth, slope, maps.classes[1:])
+    coarse = Level(
         *map(shrunk_map, (fine.figure, fine.depth, slope)), np.stack([*map(shrunk_map, fine.classes)])
     )
     return fine, coarse
@@ -208,64 +198,8 @@ def _levels(image: RGB, maps: PixelMaps) -> tuple[_Level, _Level]:
 
 def _around(members: Stack, maps: PixelMaps, image: RGB, classes: npt.NDArray[np.int64]) -> FloatArray:
     """(n, 15): the ring, the outline and the shape of each region, large ones on the coarse level."""
-    fine, coarse = _levels(image, maps)
-    rows = [
-        _outline(part.mask, part.corner, coarse if large else fine, int(name))
-        for part, large, name in zip(members.parts, members.large, classes, strict=True)
-    ]
-    return np.array(rows, np.float32).reshape(len(rows), 15)
-
-
-def _outline(mask: npt.NDArray[np.bool_], corner: tuple[int, int], level: _Level, name: int) -> list[float]:
-    area = max(1, int(np.count_nonzero(mask)))
-    reach = int(np.clip(round(0.12 * np.sqrt(area)), 1, 8))
-    (y, x), (height, width), margin = corner, mask.shape, reach + 1
-    bottom, right = level.figure.shape
-    y0, x0 = max(0, y - margin), max(0, x - margin)
-    place = (slice(y0, min(bottom, y + height + margin)), slice(x0, min(right, x + width + margin)))
-    body = np.zeros((place[0].stop - y0, place[1].stop - x0), np.uint8)
-    body[y - y0 : y - y0 + height, x - x0 : x - x0 + width] = mask
-    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    ring = np.asarray(cv2.dilate(body, ellipse) - body, np.uint8)
-    inner = np.asarray(body - cv2.erode(body, _KERNEL), np.uint8)
-    outer = np.asarray(cv2.dilate(body, _KERNEL) - body, np.uint8)
-    figure, depth, slope = level.figure[place], level.depth[place], level.gradient[place]
-    borders = (y == 0) + (x == 0) + (y + height == bottom) + (x + width == right)
-    return [
-        _mean(figure, ring),
-        _mean(figure, inner),
-        _mean(figure, outer),
-        _mean(slope, inner | outer),
-        _mean(depth, inner),
-        _mean(depth, outer),
-        float(cv2.minMaxLoc(depth, body)[1]),
-        _mean((figure > 0.5).astype(np.uint8), outer),
-        *_shape(body, area),
-        float(borders),
-        _mean(slope, body),
-        _mean(level.classes[name][place], ring),
-    ]
-
-
-def _mean(values: FloatArray | npt.NDArray[np.uint8], where: npt.NDArray[np.uint8]) -> float:
-    """Where nothing is set: 0."""
-    return float(cv2.mean(values, where)[0])  # type: ignore[index]
-
-
-def _shape(body: npt.NDArray[np.uint8], area: int) -> tuple[float, float, float, float]:
-    """Solidity, roundness, log of the length over the width, thickness."""
-    outlines, _ = cv2.findContours(body, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not outlines:
-        return 0.0, 0.0, 0.0, 0.0
-    points = np.concatenate(outlines)
-    hull = cv2.convexHull(points)
-    covered = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
-    around = sum(cv2.arcLength(outline, True) for outline in outlines) + 4
-    long, wide = cv2.minAreaRect(points)[1]
-    thick = cv2.distanceTransform(np.pad(body, 1), cv2.DIST_L2, 3).max()
-    return (
-        min(1.0, area / covered),
-        4 * np.pi * area / around**2,
-        float(np.log((max(long, wide) + 1) / (min(long, wide) + 1))),
-        float(thick / np.sqrt(area)),
-    )
+    found = np.zeros((len(classes), COLUMNS), np.float32)
+    for level, large in zip(_levels(image, maps), (False, True), strict=True):
+        chosen = np.flatnonzero(members.large == large)
+        found[chosen] = outlines([members.parts[i] for i in chosen], classes[chosen], level)
+    return found
