@@ -24,9 +24,8 @@ from labeler_backend.heads.windows import Window, all_shrunk
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
 
-THRESHOLDS = (0.5, 0.25, 0.75)
-SMOOTHINGS = (1.0, 2.0, 4.0)
-"""Pixels: a larger one cuts less."""
+READINGS: tuple[tuple[float, tuple[float, ...]], ...] = ((0.5, (1.0, 4.0)), (0.25, (4.0,)), (0.75, (1.0,)))
+"""Thresholds, and the smoothings in pixels with which each is cut: a larger one cuts less."""
 LEAST_AREA = 8
 MOST = 2500
 """Regions of one image; further readings are left out past it."""
@@ -87,22 +86,24 @@ def _emergent(proposals: Sequence[Proposal], size: tuple[int, int]) -> list[Regi
 def _readings(maps: PixelMaps) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
     """Label maps (h, w), 0 = nothing."""
     figure = 1 - maps.classes[0]
-    for threshold in THRESHOLDS:
+    for threshold, smoothings in READINGS:
         mask = figure > threshold
         if mask.any():
             labels = _connected(mask)
-            yield (WHOLE if threshold == THRESHOLDS[0] else CUT), labels
-            yield from ((CUT, cut) for cut in _cuts(mask, labels))
+            yield (WHOLE if threshold == READINGS[0][0] else CUT), labels
+            yield from ((CUT, cut) for cut in _cuts(mask, labels, smoothings))
 
 
 def _connected(mask: BoolMask) -> npt.NDArray[np.int32]:
     return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1], np.int32)
 
 
-def _cuts(mask: BoolMask, blobs: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
+def _cuts(
+    mask: BoolMask, blobs: npt.NDArray[np.int32], smoothings: Sequence[float]
+) -> Iterator[npt.NDArray[np.int32]]:
     """Watersheds of the blobs that have more than one peak of the distance to their outline."""
     distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    for smoothing in SMOOTHINGS:
+    for smoothing in smoothings:
         smooth = np.asarray(cv2.GaussianBlur(distance, (0, 0), smoothing), np.float32)
         side = 2 * round(1.5 * smoothing) + 1
         peaks = (cv2.dilate(smooth, np.ones((side, side), np.uint8)) == smooth) & mask
