@@ -65,7 +65,7 @@ def _alike(
     inner = body & (cv2.erode(body | outside, _KERNEL) ^ 1)
 
     def seen(where: _Sheet) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        flat = np.flatnonzero(where)
+        flat = np.flatnonzero(where.view(bool))
         return owner[flat // where.shape[1]], place.ravel()[flat]
 
     def total(tile: npt.NDArray[np.int64], values: FloatArray | None = None) -> npt.NDArray[np.float64]:
@@ -146,7 +146,7 @@ def _shapes(
     for index, outlines_of in enumerate(each):
         if outlines_of:
             found[index, :3] = _shape(outlines_of, float(areas[index]))
-    found[:, 3] = _most(of, thick[body > 0], len(areas)) / np.sqrt(areas)
+    found[:, 3] = _most(of, thick[body.view(bool)], len(areas)) / np.sqrt(areas)
     return found
 
 
