@@ -68,7 +68,7 @@ def gather(maps: PixelMaps, proposals: Sequence[Proposal]) -> list[Region]:
 def _emergent(proposals: Sequence[Proposal], size: tuple[int, int]) -> list[Region]:
     """Large ones only by their cells: nothing finer is asked of them."""
     found: list[Region] = []
-    small, large = [], []
+    small, large = list[Proposal](), list[Proposal]()
     for proposal in proposals:
         full = proposal.rle["size"]
         wide = proposal.area * size[0] * size[1] >= LARGE * full[0] * full[1]
@@ -109,7 +109,8 @@ def _cuts(
         peaks = (cv2.dilate(smooth, np.ones((side, side), np.uint8)) == smooth) & mask
         count, markers = cv2.connectedComponents(peaks.astype(np.uint8))
         owner = np.zeros(count, np.int32)
-        owner[markers[peaks]] = blobs[peaks]
+        at = np.flatnonzero(peaks)
+        owner[markers.ravel()[at]] = blobs.ravel()[at]
         several = np.bincount(owner[1:], minlength=int(blobs.max()) + 1) > 1
         several[0] = False
         if several.any():

@@ -186,13 +186,13 @@ def _levels(image: RGB, maps: PixelMaps) -> tuple[Level, Level]:
     # as the network sees it, but for a factor
     low, high = map(float, np.percentile(image[::4, ::4], (1, 99.5)))
     grey = cv2.transform(image.astype(np.float32), np.full((1, 3), 1 / 3, np.float32))
-    grey = cv2.GaussianBlur(cv2.min(grey, high + (high - low) / 4), (0, 0), 1.0)
-    slope = cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
-    slope = np.asarray(slope / (cv2.mean(slope)[0] + 5e-4 * max(high - low, 20)), np.float32)
-    fine = Level(1 - maps.classes[0], maps.depth, slope, maps.classes[1:])
-    coarse = Level(
-        *map(shrunk_map, (fine.figure, fine.depth, slope)), np.stack([*map(shrunk_map, fine.classes)])
-    )
+    grey = cv2.GaussianBlur(np.minimum(grey, np.float32(high + (high - low) / 4)), (0, 0), 1.0)
+    sides = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    steep = np.asarray(cv2.magnitude(*sides), np.float32)
+    slope = steep / np.float32(steep.mean() + 5e-4 * max(high - low, 20))
+    fine = Level(np.asarray(1 - maps.classes[0], np.float32), maps.depth, slope, maps.classes[1:])
+    classes = np.stack([shrunk_map(one) for one in fine.classes])
+    coarse = Level(shrunk_map(fine.figure), shrunk_map(fine.depth), shrunk_map(slope), classes)
     return fine, coarse
 
 

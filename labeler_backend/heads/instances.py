@@ -211,7 +211,7 @@ def _truth(table: Table, sample: Sample, classes: Sequence[str]) -> tuple[npt.ND
     alike = overlaps(table.members.shared(objects), table.members.areas, objects.areas)
     alike = np.where(numbers[None] == table.classes[:, None], alike, 0)
     unknown = np.asarray(sample.unknown, np.float32)[None] / np.float32(255)
-    covered = table.members.means(_enlarged(unknown, size))[:, 0]
+    covered = table.members.means([*_enlarged(unknown, size)])[:, 0]
     return covered < 0.5, np.asarray(alike.max(axis=1, initial=0), np.float32)
 
 

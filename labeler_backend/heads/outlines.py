@@ -60,9 +60,10 @@ def _alike(
     body, place, owner = _laid_out(parts, reach + 1, level.figure.shape)
     outside = (place < 0).view(np.uint8)
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    free = (body | outside) ^ 1
-    ring, outer = cv2.dilate(body, ellipse) & free, cv2.dilate(body, _KERNEL) & free
-    inner = body & (cv2.erode(body | outside, _KERNEL) ^ 1)
+    free = np.asarray((body | outside) == 0, np.uint8)
+    ring = np.asarray(cv2.dilate(body, ellipse), np.uint8) & free
+    outer = np.asarray(cv2.dilate(body, _KERNEL), np.uint8) & free
+    inner = body - (body & np.asarray(cv2.erode(body | outside, _KERNEL), np.uint8))
 
     def seen(where: _Sheet) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         flat = np.flatnonzero(where.view(bool))

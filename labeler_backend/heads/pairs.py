@@ -17,7 +17,7 @@ from labeler_backend.backbone.features import FloatArray
 from labeler_backend.heads.windows import Window, counted
 
 COARSE = 4
-LARGE = 3000
+LARGE = 1000
 """Pixels from which a window is large."""
 
 
@@ -70,8 +70,8 @@ def stack(windows: Sequence[Window], size: tuple[int, int]) -> Stack:
     """`Stack` of windows of a picture of `size` (h, w)."""
     parts = tuple(_as_counted(window) for window in windows)
     large = np.array([part.cell == COARSE for part in parts], bool)
-    fine, coarse = [_NOTHING] * len(parts), [_NOTHING] * len(parts)
-    counts = []
+    fine: list[npt.NDArray[np.int32]] = [_NOTHING] * len(parts)
+    coarse, counts = list(fine), list[FloatArray]()
     for index, part in enumerate(parts):
         if large[index]:
             coarse[index] = _places(part.mask, part.corner, size[1] // COARSE)
@@ -101,7 +101,7 @@ def _as_counted(window: Window) -> Window:
     return Window(corner, cells >= COARSE**2 / 2, COARSE)
 
 
-_NOTHING = np.zeros(0, np.int32)
+_NOTHING: npt.NDArray[np.int32] = np.zeros(0, np.int32)
 
 
 def _places(

@@ -8,9 +8,6 @@ from labeler_backend.proposals.pools import PoolCache
 from labeler_backend.proposals.types import Proposal
 
 POOL = [
-    Proposal({'size': [4, 5], 'counts': '04d0'}, 0.1 + 0.2, 'seeds'),
-    Proposal({'size': [4, 5], 'counts': 'd0'}, 0, 'x'),
-]
     Proposal({"size": [4, 5], "counts": "04d0"}, 0.1 + 0.2, "seeds"),
     Proposal({"size": [4, 5], "counts": "d0"}, 0, "x"),
 ]
