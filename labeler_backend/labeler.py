@@ -17,6 +17,7 @@ from labeler_backend.heads.head import Head
 from labeler_backend.heads.types import Answer
 from labeler_backend.media import RGB
 from labeler_backend.proposals.objects import side_by_side
+from labeler_backend.proposals.pools import PoolCache
 from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSettings, propose
 from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal
@@ -25,6 +26,8 @@ from labeler_backend.settings import load_settings
 DEFAULT_SIZE = 518
 POOL = 100
 """So many proposals, however unlikely, are what a head chooses from."""
+POOLS_BYTES = 10**9
+"""Of pools on disk, together: some ten thousand pictures."""
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Labeler:
         size: long side in pixels of what the model sees.
         settings: of the proposals.
         cache: where features are kept, or None.
+        pools: where pools are kept, or None.
         head: of a project; None = what emerges without labels.
         head_name: which one that is, for `fingerprint`.
     """
@@ -46,6 +50,7 @@ class Labeler:
     size: int = DEFAULT_SIZE
     settings: ProposalSettings = field(default_factory=ProposalSettings)
     cache: FeatureCache | None = None
+    pools: PoolCache | None = None
     head: Head | None = None
     head_name: str = ""
 
@@ -71,7 +76,7 @@ class Labeler:
             size: long side in pixels of what the model sees.
             max_proposals: per image.
             min_score: proposals below it are dropped.
-            cache: keeps features between runs.
+            cache: keeps features between runs; pools go into a folder beside it.
             cache_dir: for weights and roles; None = LABELER_CACHE_DIR.
 
         Raises:
@@ -86,7 +91,10 @@ class Labeler:
         roles = cached_roles(
             encoder.model_key, lambda p: encoder.encode(p, size=DEFAULT_SIZE), folder / "roles"
         )
-        return cls(encoder, roles, size, ProposalSettings(max_proposals, min_score), cache)
+        pools = None
+        if cache is not None and cache.max_bytes > 0:
+            pools = PoolCache(cache.root.with_name("pools"), min(POOLS_BYTES, cache.max_bytes))
+        return cls(encoder, roles, size, ProposalSettings(max_proposals, min_score), cache, pools)
 
     @property
     def fingerprint(self) -> str:
@@ -109,7 +117,15 @@ class Labeler:
 
     def pool(self, image: RGB, features: Features) -> list[Proposal]:
         """The POOL likeliest emergent proposals, whatever their score: what heads learn and choose from."""
-        return propose(image, features, self.roles, ProposalSettings(max_proposals=POOL, min_score=0.0))
+        settings = ProposalSettings(max_proposals=POOL, min_score=0.0)
+        if self.pools is None:
+            return propose(image, features, self.roles, settings)
+        key = FeatureCache.key(image, features.model_key, features.input_size)
+        found = self.pools.get(key, settings.fingerprint())
+        if found is None:
+            found = propose(image, features, self.roles, settings)
+            self.pools.put(key, settings.fingerprint(), found)
+        return found
 
     def shown(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """Those of a pool that an annotator gets to see while there is no head, side by side."""

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labeler_backend import labeler as labeler_module
 from labeler_backend.backbone.cache import FeatureCache
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.errors import LabelerError
 from labeler_backend.labeler import Labeler
 from labeler_backend.media import RGB, decode
+from labeler_backend.proposals.pools import PoolCache
 from labeler_backend.proposals.types import Proposal
 from tests.conftest import EXAMPLES
 
@@ -170,3 +172,15 @@ def test_load_takes_the_settings(labeler: Labeler, calls: list[int]) -> None:
 def test_load_of_an_unknown_model_says_so() -> None:
     with pytest.raises(LabelerError, match="no-such-model"):
         Labeler.load("no-such-model")
+
+
+def test_a_pool_is_computed_once_for_all_heads(
+    small: Labeler, images: list[RGB], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = small.encode([images[0]])[0]
+    plain = small.pool(images[0], features)
+    kept = replace(small, pools=PoolCache(tmp_path, 10**8))
+    assert kept.pool(images[0], features) == plain
+    monkeypatch.setattr(labeler_module, "propose", None)
+    assert kept.pool(images[0], features) == plain
+    assert replace(kept, head_name="another").pool(images[0].copy(), features) == plain

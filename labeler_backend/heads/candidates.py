@@ -9,7 +9,7 @@ to Detect Cells Using Non-overlapping Extremal Regions").
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,14 +18,14 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from labeler_backend.backbone.features import FloatArray
+from labeler_backend.heads.pairs import COARSE, LARGE
 from labeler_backend.heads.pixels import PixelMaps
-from labeler_backend.heads.windows import Window, shrunk
+from labeler_backend.heads.windows import Window, all_shrunk
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
 
-THRESHOLDS = (0.5, 0.25, 0.75)
-SMOOTHINGS = (1.0, 2.0, 4.0)
-"""Pixels: a larger one cuts less."""
+READINGS: tuple[tuple[float, tuple[float, ...]], ...] = ((0.5, (1.0, 4.0)), (0.25, (4.0,)), (0.75, (1.0,)))
+"""Thresholds, and the smoothings in pixels with which each is cut: a larger one cuts less."""
 LEAST_AREA = 8
 MOST = 2500
 """Regions of one image; further readings are left out past it."""
@@ -39,7 +39,7 @@ class Region:
     """One reading of a part of the picture.
 
     Attributes:
-        window: the mask on the working picture.
+        window: the mask on the working picture; of a large one from the proposals, on its cells.
         source: WHOLE, CUT or EMERGENT.
         proposal: the emergent one it is, or None.
     """
@@ -62,38 +62,55 @@ def gather(maps: PixelMaps, proposals: Sequence[Proposal]) -> list[Region]:
             if key not in seen:
                 seen.add(key)
                 found.append(Region(window, source))
+    return found + _emergent(proposals, maps.size)
+
+
+def _emergent(proposals: Sequence[Proposal], size: tuple[int, int]) -> list[Region]:
+    """Large ones only by their cells: nothing finer is asked of them."""
+    found: list[Region] = []
+    small, large = list[Proposal](), list[Proposal]()
     for proposal in proposals:
-        window = shrunk(proposal.rle, maps.size)
-        if window.area >= LEAST_AREA:
-            found.append(Region(window, EMERGENT, proposal))
+        full = proposal.rle["size"]
+        wide = proposal.area * size[0] * size[1] >= LARGE * full[0] * full[1]
+        (large if wide else small).append(proposal)
+    for some, cell in ((small, 1), (large, COARSE)):
+        windows = all_shrunk([p.rle for p in some], (size[0] // cell, size[1] // cell))
+        found += [
+            Region(replace(window, cell=cell), EMERGENT, proposal)
+            for window, proposal in zip(windows, some, strict=True)
+            if window.area >= LEAST_AREA
+        ]
     return found
 
 
 def _readings(maps: PixelMaps) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
     """Label maps (h, w), 0 = nothing."""
     figure = 1 - maps.classes[0]
-    for threshold in THRESHOLDS:
+    for threshold, smoothings in READINGS:
         mask = figure > threshold
         if mask.any():
             labels = _connected(mask)
-            yield (WHOLE if threshold == THRESHOLDS[0] else CUT), labels
-            yield from ((CUT, cut) for cut in _cuts(mask, labels))
+            yield (WHOLE if threshold == READINGS[0][0] else CUT), labels
+            yield from ((CUT, cut) for cut in _cuts(mask, labels, smoothings))
 
 
 def _connected(mask: BoolMask) -> npt.NDArray[np.int32]:
     return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1], np.int32)
 
 
-def _cuts(mask: BoolMask, blobs: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
+def _cuts(
+    mask: BoolMask, blobs: npt.NDArray[np.int32], smoothings: Sequence[float]
+) -> Iterator[npt.NDArray[np.int32]]:
     """Watersheds of the blobs that have more than one peak of the distance to their outline."""
     distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    for smoothing in SMOOTHINGS:
+    for smoothing in smoothings:
         smooth = np.asarray(cv2.GaussianBlur(distance, (0, 0), smoothing), np.float32)
         side = 2 * round(1.5 * smoothing) + 1
         peaks = (cv2.dilate(smooth, np.ones((side, side), np.uint8)) == smooth) & mask
         count, markers = cv2.connectedComponents(peaks.astype(np.uint8))
         owner = np.zeros(count, np.int32)
-        owner[markers[peaks]] = blobs[peaks]
+        at = np.flatnonzero(peaks)
+        owner[markers.ravel()[at]] = blobs.ravel()[at]
         several = np.bincount(owner[1:], minlength=int(blobs.max()) + 1) > 1
         several[0] = False
         if several.any():

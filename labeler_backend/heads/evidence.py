@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from labeler_backend.backbone.features import Features, FloatArray
 from labeler_backend.heads.candidates import EMERGENT, WHOLE, Region, overlaps
-from labeler_backend.heads.pairs import COARSE, Stack, coarse_cover, stack
-from labeler_backend.heads.pixel_crops import normalised
+from labeler_backend.heads.outlines import COLUMNS, Level, outlines
+from labeler_backend.heads.pairs import COARSE, Stack, shrunk_map, stack
 from labeler_backend.heads.pixels import PixelMaps
 from labeler_backend.heads.types import Sample
 from labeler_backend.masks import rle
@@ -26,7 +26,8 @@ SPREAD_LEAST = 0.3
 """Of log areas: labelled objects are never taken to be more alike than that."""
 EMERGENT_COLUMN, MAP_COLUMN = 0, 1
 """Columns that rank regions without having learned anything: by the emergent score, by the maps."""
-_KERNEL = np.ones((3, 3), np.uint8)
+FAINT = 0.02
+"""Mean chance that a region's pixels are of any class, below which it is none and is not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,14 @@ def measure(
         sizes: of the labelled objects.
     """
     members = stack([region.window for region in regions], maps.size)
+    inside, classes = _inside(members, maps, class_map)
+    seen = np.flatnonzero(inside[:, 0] >= FAINT) if len(regions) else np.zeros(0, np.int64)
+    members, regions = members.chosen(seen), [regions[i] for i in seen]
     shared = members.shared(members)
     alike = overlaps(shared, members.areas, members.areas)
     source = np.array([region.source for region in regions], np.int64)
     emergent = np.array([r.proposal.score if r.proposal else 0.0 for r in regions], np.float32)
     keep = _distinct(alike)
-    kept = [regions[i] for i in keep]
     common = np.column_stack(
         [
             (np.where(alike[keep] > 0.7, emergent, 0)).max(axis=1, initial=0),
@@ -112,9 +115,9 @@ def measure(
             source[keep] == WHOLE,
         ]
     ).reshape(len(keep), 5)
-    members, shared = stack([r.window for r in kept], maps.size), shared[np.ix_(keep, keep)]
-    inside, classes = _inside(members, maps, class_map)
-    shape = _around(kept, members, maps, image, classes)
+    kept, members, shared = [regions[i] for i in keep], members.chosen(keep), shared[np.ix_(keep, keep)]
+    inside, classes = inside[seen[keep]], classes[seen[keep]]
+    shape = _around(members, maps, image, classes)
     size = np.log(np.maximum(members.areas, 1) / maps.depth.size)
     off = (size - sizes.middle[classes]) / sizes.spread[classes] if len(kept) else size
     nested = (shared / np.maximum(members.areas, 1)[:, None] > 0.85) & (
@@ -152,13 +155,13 @@ def _inside(
     members: Stack, maps: PixelMaps, class_map: FloatArray
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Means of the maps inside the regions, and each region's likeliest class."""
-    size, count = (maps.size[1], maps.size[0]), len(maps.classes)
-    tokens = np.stack([cv2.resize(c, size, interpolation=cv2.INTER_LINEAR) for c in class_map])
+    size, count = (maps.size[1] // COARSE, maps.size[0] // COARSE), len(maps.classes)
     figure = 1 - maps.classes[0]
-    means = members.means(
-        np.concatenate([maps.classes, tokens, np.stack([figure**2, maps.depth])]).astype(np.float32)
-    )
-    pixel, token = means[:, :count], means[:, count : 2 * count]
+    means = members.means([*maps.classes, figure**2, maps.depth])
+    # a patch is wider than a cell
+    tokens = [np.asarray(cv2.resize(c, size, interpolation=cv2.INTER_LINEAR), np.float32) for c in class_map]
+    token = members.rough_means(tokens)
+    pixel = means[:, :count]
     chance = PIXEL_SHARE * pixel[:, 1:] + (1 - PIXEL_SHARE) * token[:, 1:]
     classes = chance.argmax(axis=1)
     each = np.arange(len(classes))
@@ -176,101 +179,27 @@ def _inside(
     ).astype(np.float32), classes
 
 
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """Maps at one scale: figure, depth, gradient (h, w) and classes (K, h, w)."""
-
-    figure: FloatArray
-    depth: FloatArray
-    gradient: FloatArray
-    classes: FloatArray
-
-
-def _levels(image: RGB, maps: PixelMaps) -> tuple[_Level, _Level]:
+def _levels(image: RGB, maps: PixelMaps) -> tuple[Level, Level]:
     """At the working size, and COARSE times smaller."""
-    height, width = maps.size
-    picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    grey = cv2.GaussianBlur(normalised(np.asarray(picture, np.uint8)).mean(axis=2), (0, 0), 1.0)
-    slope = cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
-    slope = np.asarray(slope / (slope.mean() + 1e-3), np.float32)
-    fine = _Level(1 - maps.classes[0], maps.depth, slope, maps.classes[1:])
-
-    def small(values: FloatArray) -> FloatArray:
-        size = (width // COARSE, height // COARSE)
-        return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
-
-    coarse = _Level(
-        small(fine.figure), small(fine.depth), small(slope), np.stack([small(c) for c in fine.classes])
-    )
+    if image.shape[:2] != maps.size:
+        image = np.asarray(cv2.resize(image, maps.size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    # as the network sees it, but for a factor
+    low, high = map(float, np.percentile(image[::4, ::4], (1, 99.5)))
+    grey = cv2.transform(image.astype(np.float32), np.full((1, 3), 1 / 3, np.float32))
+    grey = cv2.GaussianBlur(np.minimum(grey, np.float32(high + (high - low) / 4)), (0, 0), 1.0)
+    sides = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    steep = np.asarray(cv2.magnitude(*sides), np.float32)
+    slope = steep / np.float32(steep.mean() + 5e-4 * max(high - low, 20))
+    fine = Level(np.asarray(1 - maps.classes[0], np.float32), maps.depth, slope, maps.classes[1:])
+    classes = np.stack([shrunk_map(one) for one in fine.classes])
+    coarse = Level(shrunk_map(fine.figure), shrunk_map(fine.depth), shrunk_map(slope), classes)
     return fine, coarse
 
 
-def _around(
-    regions: Sequence[Region], members: Stack, maps: PixelMaps, image: RGB, classes: npt.NDArray[np.int64]
-) -> FloatArray:
+def _around(members: Stack, maps: PixelMaps, image: RGB, classes: npt.NDArray[np.int64]) -> FloatArray:
     """(n, 15): the ring, the outline and the shape of each region, large ones on the coarse level."""
-    fine, coarse = _levels(image, maps)
-    rows = []
-    for index, region in enumerate(regions):
-        window = region.window
-        if members.large[index]:
-            cover, corner = coarse_cover(window)
-            rows.append(_outline(cover >= 0.5, corner, coarse, int(classes[index])))
-        else:
-            rows.append(_outline(window.mask, window.corner, fine, int(classes[index])))
-    return np.array(rows, np.float32).reshape(len(rows), 15)
-
-
-def _outline(mask: npt.NDArray[np.bool_], corner: tuple[int, int], level: _Level, name: int) -> list[float]:
-    area = max(1, int(np.count_nonzero(mask)))
-    reach = int(np.clip(round(0.12 * np.sqrt(area)), 1, 8))
-    (y, x), (height, width), margin = corner, mask.shape, reach + 1
-    bottom, right = level.figure.shape
-    y0, x0 = max(0, y - margin), max(0, x - margin)
-    place = (slice(y0, min(bottom, y + height + margin)), slice(x0, min(right, x + width + margin)))
-    body = np.zeros((place[0].stop - y0, place[1].stop - x0), np.uint8)
-    body[y - y0 : y - y0 + height, x - x0 : x - x0 + width] = mask
-    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    ring = np.asarray(cv2.dilate(body, ellipse) - body, np.uint8)
-    inner = np.asarray(body - cv2.erode(body, _KERNEL), np.uint8)
-    outer = np.asarray(cv2.dilate(body, _KERNEL) - body, np.uint8)
-    figure, depth, slope = level.figure[place], level.depth[place], level.gradient[place]
-    borders = (y == 0) + (x == 0) + (y + height == bottom) + (x + width == right)
-    return [
-        _mean(figure, ring),
-        _mean(figure, inner),
-        _mean(figure, outer),
-        _mean(slope, inner | outer),
-        _mean(depth, inner),
-        _mean(depth, outer),
-        float(cv2.minMaxLoc(depth, body)[1]),
-        _mean((figure > 0.5).astype(np.uint8), outer),
-        *_shape(body, area),
-        float(borders),
-        _mean(slope, body),
-        _mean(level.classes[name][place], ring),
-    ]
-
-
-def _mean(values: FloatArray | npt.NDArray[np.uint8], where: npt.NDArray[np.uint8]) -> float:
-    """Where nothing is set: 0."""
-    return float(cv2.mean(values, where)[0])  # type: ignore[index]
-
-
-def _shape(body: npt.NDArray[np.uint8], area: int) -> tuple[float, float, float, float]:
-    """Solidity, roundness, log of the length over the width, thickness."""
-    outlines, _ = cv2.findContours(body, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not outlines:
-        return 0.0, 0.0, 0.0, 0.0
-    points = np.concatenate(outlines)
-    hull = cv2.convexHull(points)
-    covered = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
-    around = sum(cv2.arcLength(outline, True) for outline in outlines) + 4
-    long, wide = cv2.minAreaRect(points)[1]
-    thick = cv2.distanceTransform(np.pad(body, 1), cv2.DIST_L2, 3).max()
-    return (
-        min(1.0, area / covered),
-        4 * np.pi * area / around**2,
-        float(np.log((max(long, wide) + 1) / (min(long, wide) + 1))),
-        float(thick / np.sqrt(area)),
-    )
+    found = np.zeros((len(classes), COLUMNS), np.float32)
+    for level, large in zip(_levels(image, maps), (False, True), strict=True):
+        chosen = np.flatnonzero(members.large == large)
+        found[chosen] = outlines([members.parts[i] for i in chosen], classes[chosen], level)
+    return found

@@ -197,8 +197,9 @@ def _table(
     proposals: Sequence[Proposal],
     class_map: FloatArray,
 ) -> Table:
-    maps = head.predict(image, features, class_map)
-    return measure(image, features, class_map, maps, gather(maps, proposals), sizes)
+    picture = pixels.working_picture(image, features, head.zoom)
+    maps = head.predict(picture, features, class_map)
+    return measure(picture, features, class_map, maps, gather(maps, proposals), sizes)
 
 
 def _truth(table: Table, sample: Sample, classes: Sequence[str]) -> tuple[npt.NDArray[np.bool_], FloatArray]:
@@ -210,7 +211,7 @@ def _truth(table: Table, sample: Sample, classes: Sequence[str]) -> tuple[npt.ND
     alike = overlaps(table.members.shared(objects), table.members.areas, objects.areas)
     alike = np.where(numbers[None] == table.classes[:, None], alike, 0)
     unknown = np.asarray(sample.unknown, np.float32)[None] / np.float32(255)
-    covered = table.members.means(_enlarged(unknown, size))[:, 0]
+    covered = table.members.means([*_enlarged(unknown, size)])[:, 0]
     return covered < 0.5, np.asarray(alike.max(axis=1, initial=0), np.float32)
 
 

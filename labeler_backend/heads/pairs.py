@@ -14,10 +14,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 from labeler_backend.backbone.features import FloatArray
-from labeler_backend.heads.windows import Window
+from labeler_backend.heads.windows import Window, counted
 
 COARSE = 4
-LARGE = 3000
+LARGE = 1000
 """Pixels from which a window is large."""
 
 
@@ -27,6 +27,7 @@ class Stack:
 
     Attributes:
         size: (h, w) of the working picture, multiples of COARSE.
+        parts: n windows as they are counted: large ones by cells.
         areas: (n,) in pixels; of large ones, of the cells they stand for.
         large: (n,) bool.
         fine: (n, h·w), 1 where a small window is set; rows of large ones are empty.
@@ -34,85 +35,88 @@ class Stack:
     """
 
     size: tuple[int, int]
+    parts: tuple[Window, ...]
     areas: FloatArray
     large: npt.NDArray[np.bool_]
     fine: sparse.csr_matrix
     coarse: sparse.csr_matrix
 
-    def means(self, maps: FloatArray) -> FloatArray:
-        """(C, h, w) → (n, C): mean of each map inside each window."""
-        channels, (height, width) = maps.shape[0], self.size
-        fine = self.fine @ maps.reshape(channels, -1).T
-        cells = maps.reshape(channels, height // COARSE, COARSE, width // COARSE, COARSE).mean(axis=(2, 4))
-        coarse = self.coarse @ cells.reshape(channels, -1).T
-        total = np.where(self.large[:, None], coarse, fine)
+    def means(self, maps: Sequence[FloatArray]) -> FloatArray:
+        """C maps of (h, w) → (n, C): mean of each inside each window."""
+        fine = np.stack([self.fine @ one.ravel() for one in maps], axis=1)
+        rough = self.rough_means([shrunk_map(one) for one in maps])
+        total = np.where(self.large[:, None], rough * self.areas[:, None], fine)
+        return np.asarray(total / np.maximum(self.areas, 1)[:, None], np.float32)
+
+    def rough_means(self, maps: Sequence[FloatArray]) -> FloatArray:
+        """C maps of (h / COARSE, w / COARSE) → (n, C): mean of each inside each window."""
+        total = np.stack([self.coarse @ one.ravel() for one in maps], axis=1)
         return np.asarray(total / np.maximum(self.areas, 1)[:, None], np.float32)
 
     def shared(self, other: Stack) -> FloatArray:
         """(n, m): pixels that a window here and one there have in common."""
-        both = np.asarray((self.fine @ other.fine.T).todense(), np.float32)
-        rough = np.asarray((self.coarse @ other.coarse.T).todense(), np.float32) / COARSE**2
+        both = (self.fine @ other.fine.T).toarray()
+        rough = (self.coarse @ other.coarse.T).toarray() / np.float32(COARSE**2)
         return np.asarray(np.where(self.large[:, None] | other.large[None], rough, both), np.float32)
+
+    def chosen(self, indices: npt.NDArray[np.int64]) -> Stack:
+        """Some of the windows, in that order."""
+        parts = tuple(self.parts[i] for i in indices)
+        rows = self.areas[indices], self.large[indices], self.fine[indices], self.coarse[indices]
+        return Stack(self.size, parts, *rows)
 
 
 def stack(windows: Sequence[Window], size: tuple[int, int]) -> Stack:
     """`Stack` of windows of a picture of `size` (h, w)."""
-    fine, coarse = _Rows(size[0] * size[1]), _Rows(size[0] * size[1] // COARSE**2)
-    large: list[bool] = []
-    for window in windows:
-        large.append(window.area >= LARGE)
-        if large[-1]:
-            fine.add(np.zeros(0, np.int64), np.zeros(0, np.float32))
-            coarse.add(*_cells(window, size))
-            continue
-        rows, columns = np.nonzero(window.mask)
-        rows, columns = rows + window.corner[0], columns + window.corner[1]
-        ones = np.ones(len(rows), np.float32)
-        fine.add(rows * size[1] + columns, ones)
-        coarse.add((rows // COARSE) * (size[1] // COARSE) + columns // COARSE, ones)
-    cells = coarse.matrix()
+    parts = tuple(_as_counted(window) for window in windows)
+    large = np.array([part.cell == COARSE for part in parts], bool)
+    fine: list[npt.NDArray[np.int32]] = [_NOTHING] * len(parts)
+    coarse, counts = list(fine), list[FloatArray]()
+    for index, part in enumerate(parts):
+        if large[index]:
+            coarse[index] = _places(part.mask, part.corner, size[1] // COARSE)
+            counts.append(np.full(len(coarse[index]), COARSE**2, np.float32))
+        else:
+            fine[index] = _places(part.mask, part.corner, size[1])
+            cells, corner = counted(part, COARSE)
+            coarse[index] = _places(cells, corner, size[1] // COARSE)
+            counts.append(cells[cells > 0].astype(np.float32))
+    ones = [np.ones(len(one), np.float32) for one in fine]
+    cells = _matrix(coarse, counts, size[0] * size[1] // COARSE**2)
     areas = np.asarray(cells.sum(axis=1), np.float32).ravel()
-    return Stack(size, areas, np.array(large, bool), fine.matrix(), cells)
+    return Stack(size, parts, areas, large, _matrix(fine, ones, size[0] * size[1]), cells)
 
 
-class _Rows:
-    """Rows of a sparse matrix, collected."""
-
-    def __init__(self, columns: int) -> None:
-        self.columns = columns
-        self.indices: list[npt.NDArray[np.int64]] = []
-        self.values: list[FloatArray] = []
-        self.ends = [0]
-
-    def add(self, indices: npt.NDArray[np.integer], values: FloatArray) -> None:
-        self.indices.append(np.asarray(indices, np.int64))
-        self.values.append(values)
-        self.ends.append(self.ends[-1] + len(indices))
-
-    def matrix(self) -> sparse.csr_matrix:
-        indices = np.concatenate([*self.indices, np.zeros(0, np.int64)])
-        values = np.concatenate([*self.values, np.zeros(0, np.float32)])
-        shape = (len(self.ends) - 1, self.columns)
-        found = sparse.csr_matrix((values, indices, np.array(self.ends)), shape=shape)
-        found.sum_duplicates()
-        return found
+def shrunk_map(values: FloatArray) -> FloatArray:
+    """(h, w) → (h / COARSE, w / COARSE), means."""
+    size = (values.shape[1] // COARSE, values.shape[0] // COARSE)
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _cells(window: Window, size: tuple[int, int]) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Indices of the cells that are mostly set, each counted in full: so a window's IoU with itself is 1."""
-    cover, (top, left) = coarse_cover(window)
-    rows, columns = np.nonzero(cover >= 0.5)
-    cells = (rows + top) * (size[1] // COARSE) + columns + left
-    return cells, np.full(len(cells), COARSE**2, np.float32)
+def _as_counted(window: Window) -> Window:
+    """A large one by the cells that are mostly set, each in full: so a window's IoU with itself is 1."""
+    if window.cell == COARSE or window.area < LARGE:
+        return window
+    cells, corner = counted(window, COARSE)
+    return Window(corner, cells >= COARSE**2 / 2, COARSE)
 
 
-def coarse_cover(window: Window) -> tuple[FloatArray, tuple[int, int]]:
-    """(h', w') float32, the share of each cell that is set, and the (y, x) of the first cell."""
-    (y, x), (height, width) = window.corner, window.mask.shape
-    top, left = y // COARSE, x // COARSE
-    rows, columns = -(-(y + height) // COARSE) - top, -(-(x + width) // COARSE) - left
-    padded = np.zeros((rows * COARSE, columns * COARSE), np.float32)
-    y, x = y - top * COARSE, x - left * COARSE
-    padded[y : y + height, x : x + width] = window.mask
-    cover = cv2.resize(padded, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(cover, np.float32), (top, left)
+_NOTHING: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+
+
+def _places(
+    mask: npt.NDArray[np.bool_] | npt.NDArray[np.uint8], corner: tuple[int, int], width: int
+) -> npt.NDArray[np.int32]:
+    """Flat places of what is set, on a picture so wide, rising."""
+    places = np.flatnonzero(mask).astype(np.int32)
+    places += (places // np.int32(max(mask.shape[1], 1))) * np.int32(width - mask.shape[1])
+    places += np.int32(corner[0] * width + corner[1])
+    return places
+
+
+def _matrix(
+    places: Sequence[npt.NDArray[np.int32]], values: Sequence[FloatArray], columns: int
+) -> sparse.csr_matrix:
+    ends = np.cumsum([0, *map(len, places)])
+    parts = np.concatenate([*values, np.zeros(0, np.float32)]), np.concatenate([*places, _NOTHING]), ends
+    return sparse.csr_matrix(parts, shape=(len(places), columns))

@@ -67,8 +67,8 @@ def trained(better: bool = True, n_images: int = 3, **more: Any) -> Trained:
 def hurried(patch: pytest.MonkeyPatch) -> None:
     """The networks take few steps on small crops, a hundredth of the time; what they are worth is tested in
     `test_pixels.py` and `test_quality.py`."""
-    patch.setattr(pixels, "STEPS", 6)
-    patch.setattr(pixels, "STEPS_MOST", 6)
+    patch.setattr(pixels, "STEPS", 3)
+    patch.setattr(pixels, "STEPS_MOST", 3)
     patch.setattr(pixels, "BATCH", 2)
     patch.setattr(pixel_crops, "CROP", 64)
     patch.setattr(quality, "STEPS", 5)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labeler_backend.heads.windows import Window, grown, shrunk
+from labeler_backend.heads.windows import Window, all_shrunk, counted, grown, shrunk
 from labeler_backend.masks import rle
 from labeler_backend.masks.metrics import iou
 
@@ -62,3 +62,28 @@ def test_a_grown_window_keeps_its_middle() -> None:
     rows, columns = np.nonzero(back)
     assert abs(rows.mean() + 0.5 - 10.5) < 0.01
     assert abs(columns.mean() + 0.5 - 15) < 0.01
+
+
+@pytest.mark.parametrize("work", [pytest.param((23, 31), id="smaller"), pytest.param((90, 130), id="finer")])
+def test_many_at_once_are_the_pixels_at_the_centres(work: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    size = (60, 80)
+    masks = [random.random(size) < share for share in (0.5, 0.01, 0.0, 1.0)]
+    masks.append(box_mask(size, 3, 70, 57, 10))
+    rows = ((np.arange(work[0]) + 0.5) * size[0] / work[0]).astype(int)
+    columns = ((np.arange(work[1]) + 0.5) * size[1] / work[1]).astype(int)
+    for window, mask in zip(all_shrunk([rle.encode(m) for m in masks], work), masks, strict=True):
+        found = np.zeros(work, bool)
+        found[window.place] = window.mask
+        np.testing.assert_array_equal(found, mask[np.ix_(rows, columns)])
+    assert all_shrunk([], work) == []
+
+
+def test_cells_count_their_pixels() -> None:
+    mask = np.random.default_rng(0).random((13, 9)) < 0.5
+    cells, (top, left) = counted(Window((6, 7), mask), 4)
+    whole = np.zeros((24, 24), int)
+    whole[6:19, 7:16] = mask
+    expected = whole.reshape(6, 4, 6, 4).sum(axis=(1, 3))
+    assert (top, left) == (1, 1)
+    np.testing.assert_array_equal(cells, expected[1:5, 1:4])

@@ -427,7 +427,7 @@ def test_what_is_remembered_of_projects_is_bounded(tmp_path: Path) -> None:
     )
 
     async def scenario(service: Service, control: Control) -> None:
-        for number in range(1500):
+        async def ask(number: int) -> None:
             name = f"{number}.1"
             service.setup(SetupRequest(project=name, schema=choices, hostname="http://127.0.0.1:1"))
             await service.predict(request([task(1, "x")], choices, project=name), stays)
@@ -436,6 +436,9 @@ def test_what_is_remembered_of_projects_is_bounded(tmp_path: Path) -> None:
                     {"action": "PROJECT_UPDATED", "project": {"id": number, "title": "t" * 10_000}}
                 )
             )
+
+        for first in range(0, 1050, 50):
+            await asyncio.gather(*map(ask, range(first, first + 50)))
         await asyncio.to_thread(service.status)
         sizes = _sizes(service)
         assert sizes
