@@ -197,7 +197,7 @@ def _table(
     proposals: Sequence[Proposal],
     class_map: FloatArray,
 ) -> Table:
-    maps = head.predict(image, features, class_map)
+    maps = head.predict(image, features, class_map, proposals)
     return measure(image, features, class_map, maps, gather(maps, proposals), sizes)
 
 
