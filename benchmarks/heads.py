@@ -35,7 +35,7 @@ def parts(labeler: Labeler, head: Head, seen: Picture) -> dict[str, Callable[[],
         "backbone": lambda: labeler.encoder.encode([image], labeler.size),
         "pool": lambda: labeler.pool(image, features),
         "class map": lambda: head.class_map(image, features),
-        "pixel map": lambda: head.pixel_map(image, features),
+        "pixel map": lambda: head.pixel_map(image, features, seen.sample.proposals),
         "answer": lambda: head.answer(image, features, seen.sample.proposals),
     }
 

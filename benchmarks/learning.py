@@ -154,7 +154,9 @@ def ours(labeler: Labeler, known: Sequence[Picture]) -> Method:
         objects = head.answer(seen.image, features, seen.sample.proposals).proposals
         shown = [p.mask for p in objects if p.score >= SHOWN] or [p.mask for p in objects[:1]]
         found = np.asarray(np.any(shown, axis=0), bool) if shown else np.zeros(seen.image.shape[:2], bool)
-        return Said(objects, found, _labels(head.pixel_map(seen.image, features), seen))
+        return Said(
+            objects, found, _labels(head.pixel_map(seen.image, features, seen.sample.proposals), seen)
+        )
 
     return say
 

@@ -19,7 +19,7 @@ from labeler_backend.heads.usefulness import confidence
 from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
 
-FORMAT = 1
+FORMAT = 2
 """Of the files; another one is refused."""
 
 
@@ -58,13 +58,14 @@ class Head:
             )
         return maps.probabilities(self.map, features)
 
-    def pixel_map(self, image: RGB, features: Features) -> FloatArray:
+    def pixel_map(self, image: RGB, features: Features, proposals: Sequence[Proposal]) -> FloatArray:
         """(K+1, h, w) float32 probabilities at the working size, background first.
 
         Raises:
             HeadError: features of another model.
         """
-        return self.instances.pixels.predict(image, features, self.class_map(image, features)).classes
+        class_map = self.class_map(image, features)
+        return self.instances.pixels.predict(image, features, class_map, proposals).classes
 
     def answer(self, image: RGB, features: Features, proposals: Sequence[Proposal]) -> Answer:
         """Objects named and scored, by falling chance of being accepted.

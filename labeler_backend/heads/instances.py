@@ -198,7 +198,7 @@ def _table(
     class_map: FloatArray,
 ) -> Table:
     picture = pixels.working_picture(image, features, head.zoom)
-    maps = head.predict(picture, features, class_map)
+    maps = head.predict(picture, features, class_map, proposals)
     return measure(picture, features, class_map, maps, gather(maps, proposals), sizes)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labeler_backend.backbone.features import FloatArray
+from labeler_backend.heads.emergence import emergent
 from labeler_backend.heads.pixel_net import STRIDE
 from labeler_backend.heads.types import Sample
 from labeler_backend.heads.windows import Window, shrunk
@@ -28,6 +29,7 @@ class Truth:
 
     Attributes:
         picture: (h, w, 3) uint8 at the working size.
+        emergent: (h, w, CHANNELS) uint8, see `emergence.py`.
         tokens: (T, gh, gw) float32, the token input.
         classes: (h, w) uint8, 0 = background.
         depth: (h, w) float16: 0 outside, up to 1 in the middle of each object.
@@ -36,6 +38,7 @@ class Truth:
     """
 
     picture: RGB
+    emergent: npt.NDArray[np.uint8]
     tokens: FloatArray
     classes: npt.NDArray[np.uint8]
     depth: npt.NDArray[np.float16]
@@ -73,6 +76,7 @@ def truth(sample: Sample, classes: Sequence[str], picture: RGB, tokens: FloatArr
     weight *= 1 + 2 * _touching(owner)
     return Truth(
         picture,
+        emergent(sample.proposals, size),
         tokens,
         named,
         depth.astype(np.float16),
@@ -124,8 +128,9 @@ def _crop(of: Truth, rng: np.random.Generator) -> tuple[FloatArray, ...]:
         return np.asarray(found, np.float32)
 
     picture = _recoloured(cut(normalised(of.picture), _LINEAR), rng)
+    found = cut(of.emergent.astype(np.float32), _LINEAR) / np.float32(255)
     return (
-        np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32),
+        np.ascontiguousarray(np.dstack([picture, found]).transpose(2, 0, 1), np.float32),
         _token_crop(of, placed),
         cut(of.classes.astype(np.float32), _NEAREST),
         np.clip(cut(of.depth.astype(np.float32), _LINEAR), 0, 1),

@@ -18,11 +18,11 @@ class PixelNet(nn.Module):
     (pixel unshuffle) and back, because convolutions at full size are what would cost most.
     """
 
-    def __init__(self, tokens: int, classes: int) -> None:
-        """Args: channels of the token input; how many classes, the background not counted."""
+    def __init__(self, inputs: int, tokens: int, classes: int) -> None:
+        """Args: channels of the picture and of the token input; how many classes, without the background."""
         super().__init__()
         half, quarter, eighth = WIDTHS
-        self.stem = _conv(12, half)
+        self.stem = _conv(4 * inputs, half)
         self.down = nn.Sequential(_conv(half, quarter, stride=2), _conv(quarter, quarter))
         self.bottom = _conv(quarter, eighth, stride=2)
         self.tokens = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(tokens, eighth, 1))
@@ -32,7 +32,7 @@ class PixelNet(nn.Module):
         self.out = nn.Conv2d(half, (classes + 2) * 4, 1)
 
     def forward(self, picture: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, 3, h, w) and (B, T, any grid) → (B, K + 2, h, w) logits: background, classes, depth."""
+        """(B, inputs, h, w) and (B, T, any grid) → (B, K + 2, h, w) logits: background, classes, depth."""
         half: torch.Tensor = self.stem(F.pixel_unshuffle(picture, 2))
         quarter: torch.Tensor = self.down(half)
         eighth: torch.Tensor = self.bottom(quarter)

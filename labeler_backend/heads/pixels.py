@@ -17,11 +17,13 @@ import numpy.typing as npt
 import torch
 
 from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.heads.emergence import CHANNELS, emergent
 from labeler_backend.heads.pixel_crops import Truth, batch, normalised, truth
 from labeler_backend.heads.pixel_net import STRIDE, PixelNet, loss
 from labeler_backend.heads.types import Sample
 from labeler_backend.masks import rle
 from labeler_backend.media import RGB
+from labeler_backend.proposals.types import Proposal
 
 COMPONENTS = 32
 """Principal components of the tokens that the head sees."""
@@ -69,16 +71,21 @@ class PixelHead:
     zoom: float
     net: PixelNet
 
-    def predict(self, image: RGB, features: Features, class_map: FloatArray) -> PixelMaps:
+    def predict(
+        self, image: RGB, features: Features, class_map: FloatArray, proposals: Sequence[Proposal]
+    ) -> PixelMaps:
         """Maps of one image.
 
         Args:
             image: (H, W, 3) uint8, upright.
             features: of it.
             class_map: (K+1, gh, gw) probabilities, background first.
+            proposals: the emergent ones, by falling score.
         """
         picture = working_picture(image, features, self.zoom)
-        pixels = torch.from_numpy(np.ascontiguousarray(normalised(picture).transpose(2, 0, 1)))[None]
+        found = emergent(proposals, (picture.shape[0], picture.shape[1])) / np.float32(255)
+        channels = np.dstack([normalised(picture), found]).transpose(2, 0, 1)
+        pixels = torch.from_numpy(np.ascontiguousarray(channels))[None]
         tokens = torch.from_numpy(_token_input(features, class_map, self.mean, self.basis))[None]
         with torch.inference_mode():
             logits = self.net(pixels.contiguous(memory_format=torch.channels_last), tokens)[0]
@@ -101,7 +108,7 @@ class PixelHead:
             for name, value in tensors.items()
             if name.startswith("net.")
         }
-        net = PixelNet(state["tokens.1.weight"].shape[1], state["out.weight"].shape[0] // 4 - 2)
+        net = PixelNet(3 + CHANNELS, state["tokens.1.weight"].shape[1], state["out.weight"].shape[0] // 4 - 2)
         net.load_state_dict(state)
         mean, basis = (np.asarray(tensors[name], np.float32) for name in ("mean", "basis"))
         return cls(mean, basis, float(tensors["zoom"][0]), _ready(net))
@@ -181,7 +188,7 @@ def _train(
 ) -> PixelNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _channels_last(PixelNet(len(truths[0].tokens), classes))
+        net = _channels_last(PixelNet(3 + CHANNELS, len(truths[0].tokens), classes))
         rarity = _rarity(truths, classes)
         optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.15)

@@ -57,17 +57,15 @@ def decide(before: Metrics, after: Metrics) -> Decision:
 def decide_changed(before: Metrics, after: Metrics) -> Decision:
     """Where the only news is that annotations changed: the new head must not be worse by more than MARGIN.
 
-    It need not gain, since what serves is at an advantage: it has seen these images.
-
     Args:
         before: what serves now, on images whose annotation changed since it was learned.
-        after: the new head on the same images, which it has not seen.
+        after: the new head on the same images; it too has learned from them.
     """
     gain = float(np.mean([after.per_image[key] - before.per_image[key] for key in before.per_image]))
     images = f"{len(before.per_image)} image{'s' * (len(before.per_image) != 1)}"
     said = (
-        f"worse by more than {MARGIN} on {images} whose annotation changed, which the serving head has seen "
-        f"with the old annotation: panoptic quality {before.pq:.3f} → {after.pq:.3f}"
+        f"worse by more than {MARGIN} on {images} whose annotation changed and that both have learned from: "
+        f"panoptic quality {before.pq:.3f} → {after.pq:.3f}"
     )
     if gain >= -MARGIN:
         return Decision(True, f"It is not {said}.")

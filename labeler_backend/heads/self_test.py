@@ -30,12 +30,12 @@ def check_head(saved: Head, trained: Head, sample: Sample) -> None:
     found = saved.class_map(image, sample.features)
     if not (np.isfinite(found).all() and np.abs(found.sum(axis=0) - 1).max() < _TOLERANCE):
         raise HeadError(_failed("its class map holds no probabilities"))
-    sharp = saved.pixel_map(image, sample.features)
+    sharp = saved.pixel_map(image, sample.features, sample.proposals)
     if not np.isfinite(sharp).all():
         raise HeadError(_failed("its pixel map holds no probabilities"))
     off = (
         np.abs(found - trained.class_map(image, sample.features)).max(),
-        np.abs(sharp - trained.pixel_map(image, sample.features)).max(),
+        np.abs(sharp - trained.pixel_map(image, sample.features, sample.proposals)).max(),
     )
     if max(off) > _TOLERANCE:
         raise HeadError(_failed("it answers otherwise than before it was saved"))

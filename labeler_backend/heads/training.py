@@ -106,7 +106,7 @@ def train(
         novelty=novelty.learn([sample.features for sample in known]),
     )
     progress(0.9, "comparing")
-    before, after, decision = _compared(known, fitted.held_out, current, learned, shown)
+    before, after, decision = _compared(known, fitted.held_out, head, current, learned, shown)
     progress(1.0, "done")
     return Trained(
         head=head,
@@ -171,6 +171,7 @@ def _checked(known: Sequence[Sample], current: Head | None, learned: Learned, ki
 def _compared(
     known: Sequence[Sample],
     held_out: dict[int, list[Proposal]],
+    head: Head,
     current: Head | None,
     learned: Learned,
     shown: Shown,
@@ -179,7 +180,7 @@ def _compared(
     seen = {key for key, _ in learned}
     unseen = [i for i in held_out if known[i].key not in seen]
     if current is not None and held_out and not unseen:
-        return _compared_again(known, held_out, current, learned)
+        return _compared_again(known, held_out, head, current, learned)
     if not unseen:
         reason = "One image cannot be both learned from and measured on: submit another one, and train again."
         return None, None, Decision(False, reason)
@@ -191,14 +192,25 @@ def _compared(
 
 
 def _compared_again(
-    known: Sequence[Sample], held_out: dict[int, list[Proposal]], current: Head, learned: Learned
+    known: Sequence[Sample],
+    held_out: dict[int, list[Proposal]],
+    head: Head,
+    current: Head,
+    learned: Learned,
 ) -> tuple[Metrics | None, Metrics, Decision]:
-    """The same where what serves has seen every image: on those whose annotation it does not know."""
-    changed = [i for i in held_out if (known[i].key, known[i].revision) not in learned]
+    """The same where what serves has seen every image: on those whose annotation it does not know.
+
+    Both have seen these, so both answer as they are: out of fold, the new one would lose to any head that has
+    seen a picture, and corrections would never take effect.
+    """
+    worth = evaluate(held_out, known)
+    changed = [i for i, sample in enumerate(known) if (sample.key, sample.revision) not in learned]
     if changed:
-        answers = {i: _served(current, known[i], "", tuple) for i in changed}
-        before, after = evaluate(answers, known), evaluate({i: held_out[i] for i in changed}, known)
-        return before, after, decide_changed(before, after)
+        before, after = (
+            evaluate({i: _served(one, known[i], "", tuple) for i in changed[: instances.JUDGED_MOST]}, known)
+            for one in (current, head)
+        )
+        return None, worth, decide_changed(before, after)
     gone = len(known) < len(learned)
     reason = (
         "Annotations that the serving head was learned from have gone since."
@@ -206,7 +218,7 @@ def _compared_again(
         else "What serves was learned from the same annotations, so there is no image to compare the two on: "
         "`labeler heads rollback --to` lets this one serve."
     )
-    return None, evaluate(held_out, known), Decision(gone, reason)
+    return None, worth, Decision(gone, reason)
 
 
 def _served(current: Head | None, sample: Sample, common: str, shown: Shown) -> Sequence[Proposal]:

@@ -47,7 +47,7 @@ def test_class_map(head: Head) -> None:
 
 
 def test_pixel_map(head: Head) -> None:
-    found = head.pixel_map(ASKED.picture, ASKED.features)
+    found = head.pixel_map(ASKED.picture, ASKED.features, ASKED.proposals)
     assert found.shape[0] == 2
     np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-4)
 
@@ -62,14 +62,15 @@ def test_saved_and_loaded_it_answers_the_same(kind: str, monkeypatch: pytest.Mon
     assert same(again, head)
     assert answer(again) == answer(head)
     for name in ("class_map", "pixel_map"):
-        ours, theirs = (getattr(one, name)(ASKED.picture, ASKED.features) for one in (again, head))
+        more = (ASKED.proposals,) if name == "pixel_map" else ()
+        ours, theirs = (getattr(one, name)(ASKED.picture, ASKED.features, *more) for one in (again, head))
         assert np.array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("what", ["answer", "class_map", "pixel_map"])
 def test_features_of_another_model_are_refused(head: Head, what: str) -> None:
     other = replace(ASKED.features, model_key="other:p1")
-    more = (ASKED.proposals,) if what == "answer" else ()
+    more = (ASKED.proposals,) if what != "class_map" else ()
     with pytest.raises(HeadError, match="of other:p1: train it again"):
         getattr(head, what)(ASKED.picture, other, *more)
 
@@ -77,7 +78,7 @@ def test_features_of_another_model_are_refused(head: Head, what: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        pytest.param({"format": 2}, "format is 2 and not 1", id="of-the-future"),
+        pytest.param({"format": 3}, "format is 3 and not 2", id="of-the-future"),
         pytest.param({"format": None}, "format is None", id="no-format"),
         pytest.param({"classes": None}, "damaged", id="classes"),
         pytest.param({"classes": 5}, "damaged", id="classes-of-a-strange-type"),

@@ -35,7 +35,7 @@ def head() -> Iterator[PixelHead]:
 
 def test_it_finds_the_pixels_of_each_class(head: PixelHead) -> None:
     new = sample([("red", 60, 40, 13), ("blue", 40, 105, 12)], seed=9)
-    maps = head.predict(new.picture, new.features, class_map(new, CLASSES))
+    maps = head.predict(new.picture, new.features, class_map(new, CLASSES), new.proposals)
     np.testing.assert_allclose(maps.classes.sum(axis=0), 1, atol=1e-4)
     for channel, mask in enumerate(new.masks, start=1):
         found, true = maps.classes.argmax(axis=0) == channel, np.zeros(maps.size, bool)
@@ -46,7 +46,7 @@ def test_it_finds_the_pixels_of_each_class(head: PixelHead) -> None:
 
 def test_saved_and_loaded_it_says_the_same(head: PixelHead) -> None:
     new = sample([("red", 60, 40, 13)], seed=9)
-    asked = new.picture, new.features, class_map(new, CLASSES)
+    asked = new.picture, new.features, class_map(new, CLASSES), new.proposals
     tensors = head.to_tensors()
     assert all(isinstance(value, np.ndarray) for value in tensors.values())
     np.testing.assert_array_equal(
