@@ -252,8 +252,9 @@ def test_where_annotations_only_changed_the_changed_are_compared(served: Trained
 
 
 def test_outlines_touched_up_take_effect(served: Trained) -> None:
-    """A head that has seen a picture answers it better than any that has not; corrections count all the same."""
-    found = train([*some(2), replace(sample("02", 2), revision="touched up")], served.head, learned(served))
+    """A head that has seen a picture answers it better than one that has not; corrections still count."""
+    touched = [*some(2), replace(sample("02", 2), revision="touched up")]
+    found = train(touched, served.head, learned(served))
     assert found.better, found.reason
 
 
