@@ -3,7 +3,7 @@
 A small network on the numbers of `evidence.py`, learned from regions of labelled images whose maps came from
 models that had not seen them: on maps of its own images a head would look better than it is. How much it
 counts beside the emergent score and the class map is learned too (stacking: Wolpert 1992), from what it says
-of images that it was not trained on; with too few images the emergent score alone ranks the regions.
+of images that it was not trained on; with too few of them the emergent score leads.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from labeler_backend.heads.evidence import EMERGENT_COLUMN, MAP_COLUMN
 
 VOICES = 3
 """Emergent score, class map, network."""
+UNLEARNED = (1.0, 0.5, 0.0)
+"""Their weights where there is too little to learn any from: a map of one image may be all wrong."""
 HIDDEN = 24
 MEMBERS = 3
 STEPS = 400
@@ -112,7 +114,7 @@ def fit(values: Sequence[FloatArray], ious: Sequence[FloatArray], seed: int = 0,
     values, ious = [v for v, _ in pairs], [iou for _, iou in pairs]
     good = sum(int((iou >= GOOD).sum()) for iou in ious)
     if len(values) < 2 or not LEAST_GOOD <= good < sum(map(len, ious)):
-        return Quality(np.array([1, 0, 0], np.float32), 0.0)
+        return Quality(np.array(UNLEARNED, np.float32), 0.0)
     fold = np.arange(len(values)) % min(folds, len(values))
     held_out: list[FloatArray] = [np.zeros(0, np.float32)] * len(values)
     for part in np.unique(fold):

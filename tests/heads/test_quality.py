@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from labeler_backend.heads import quality as quality_module
@@ -46,11 +45,18 @@ def test_it_learns_what_makes_an_object_and_its_score_is_a_chance() -> None:
         pytest.param(1, 5, id="one image"),
     ],
 )
-def test_with_too_little_the_emergent_score_ranks(images: int, informative: int) -> None:
+def test_with_too_little_emergent_score_and_map_both_rank(images: int, informative: int) -> None:
     quality = fit(*tables(images, informative=informative))
-    assert quality.weights.tolist() == [1, 0, 0]
+    assert quality.weights.tolist() == [1, 0.5, 0]
     values = tables(1)[0][0]
-    assert spearmanr(quality.score(values), values[:, EMERGENT_COLUMN]).statistic > 0.99
+    values[:, [EMERGENT_COLUMN, MAP_COLUMN]] *= 0.6
+    for column in (EMERGENT_COLUMN, MAP_COLUMN):
+        better = values.copy()
+        better[:, column] += 0.3
+        assert (quality.score(better) > quality.score(values)).all()
+        others = np.delete(np.arange(values.shape[1]), [EMERGENT_COLUMN, MAP_COLUMN])
+        same = np.where(np.isin(np.arange(values.shape[1]), others), 7, values)
+        np.testing.assert_array_equal(quality.score(same), quality.score(values))
 
 
 def test_regions_without_an_object_among_them_teach_nothing() -> None:
