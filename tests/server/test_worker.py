@@ -19,9 +19,8 @@ from labeler_backend.heads.versions import Versions
 from labeler_backend.server.jobs import KILLED, STOPPED, Job, JobFolder
 from labeler_backend.server.supervisor import Supervisor
 from labeler_backend.settings import ServerSettings
-from labeler_backend.studio.version import model_version, with_head
 from tests.server.learning import annotate, ask
-from tests.studio.fake_studio import Backend, FakeStudio
+from tests.studio.fake_studio import FakeStudio
 
 SECONDS = 90.0
 BACKEND = "http://backend.internal:9090"
