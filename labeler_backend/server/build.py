@@ -20,6 +20,7 @@ from labeler_backend.server.queue import Queue
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.server.supervisor import Supervisor
 from labeler_backend.server.tally import Tally
+from labeler_backend.server.telling import telling
 from labeler_backend.server.trainings import Trainings
 from labeler_backend.settings import ServerSettings
 from labeler_backend.store import Store
@@ -65,6 +66,7 @@ def make_service(settings: ServerSettings) -> Service:
         proposing=proposing,
         answering=Answering(proposing, media, answers, journal, live),
         live=live,
+        telling=telling(live, connections),
         trainings=make_trainings(settings, connections),
         connections=connections,
         journal=journal,

@@ -91,6 +91,10 @@ class Connections:
             except OSError as error:
                 logger.warning("%s cannot be written (%s).", self._path, error.strerror or error)
 
+    def projects(self) -> list[str]:
+        """All that /setup has told of."""
+        return list(self._known)
+
     def of(self, project: str) -> Connection:
         """What is known of a project; empty where nothing is."""
         return self._known.get(project, Connection())

@@ -77,10 +77,18 @@ class Live:
     def version(self, project: str) -> str:
         """What /setup says; costs a look at one file's date, and loads nothing."""
         with self._lock:
-            found = self._project(project)
-            if found.serving is not None:
-                return found.serving.version
-            return with_head(self.base, found.number)
+            return self._version(self._project(project))
+
+    def glance(self, project: str) -> str | None:
+        """The same, without keeping the project in memory; None where nothing was ever learned for it."""
+        with self._lock:
+            folder, known = self._folder(project), self._known.get(project)
+            signature = _signature(folder)
+            if signature is None:
+                return None
+            if known is None or known.signature != signature:
+                known = _looked_at(folder, signature)
+            return self._version(known)
 
     def serving(self, project: str) -> Serving:
         """What answers, loaded; blocks the first time. Where a head is damaged, the one before it."""
@@ -116,6 +124,9 @@ class Live:
             return Versions(folder).get(number), problem
         except LabelerError as error:
             return None, problem or str(error)
+
+    def _version(self, found: _Project) -> str:
+        return found.serving.version if found.serving else with_head(self.base, found.number)
 
     def _project(self, name: str) -> _Project:
         folder = self._folder(name)

@@ -1,10 +1,9 @@
-"""What a training job does: annotations and pictures from Label Studio, a new head, its going live there."""
+"""What a training job does: annotations and pictures from Label Studio, and a new head."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from labeler_backend.backbone.cache import FeatureCache
 from labeler_backend.errors import LabelerError
@@ -17,15 +16,14 @@ from labeler_backend.records import Problem, Record
 from labeler_backend.server.connections import Connections
 from labeler_backend.server.protocol import project_id
 from labeler_backend.server.running import Outcome, Progress
+from labeler_backend.server.telling import logged_in
 from labeler_backend.settings import ServerSettings
-from labeler_backend.studio.client import Studio, StudioError
+from labeler_backend.studio.client import Studio
 from labeler_backend.studio.download import download, studio_tasks
 from labeler_backend.studio.export_json import Policy, records
-from labeler_backend.studio.following import follow
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import Access
 from labeler_backend.studio.tags import read_tags
-from labeler_backend.studio.version import model_version, with_head
 
 logger = logging.getLogger("labeler_backend")
 
@@ -53,12 +51,9 @@ def train_project(settings: ServerSettings, project: str, progress: Progress) ->
             "LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."
         )
     folder, number = project_folder(settings.data_dir, name), int(project_id(project))
-    with _studio(access) as studio:
+    with logged_in(access) as studio:
         version = _learned(settings, studio, number, access, name, progress)
-        serves = Versions(folder / HEADS).serving()
-        if serves == version.number:
-            progress(1.0, "telling Label Studio")
-            _follow(studio, number, settings, serves)
+    serves = Versions(folder / HEADS).serving()
     return Outcome(version.number, serves == version.number, version.reason)
 
 
@@ -111,37 +106,6 @@ def _opener(settings: ServerSettings, access: Access) -> Callable[[Record], RGB]
             return picture.rgb()
 
     return open_image
-
-
-@contextmanager
-def _studio(access: Access) -> Iterator[Studio]:
-    """Label Studio, with sentences that name what a server's operator can set.
-
-    Raises:
-        LabelerError: no token, or one that it refuses.
-    """
-    hint = "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY for the backend, of a user who may see the project"
-    if not access.token:
-        raise LabelerError(f"No token for {access.url} is known: {hint}.")
-    try:
-        with Studio(access.url, access.token) as studio:
-            yield studio
-    except StudioError as error:
-        if error.status not in (401, 403):
-            raise
-        raise StudioError(
-            f"{access.url} refuses the token that it gave itself: {hint}.", error.status
-        ) from error
-
-
-def _follow(studio: Studio, project: int, settings: ServerSettings, number: int | None) -> None:
-    """What cannot be told to Label Studio costs the score column, not the new head."""
-    base = model_version(settings.model, settings.size)
-    try:
-        for sentence in follow(studio, project, base, with_head(base, number)):
-            logger.info("%s", sentence)
-    except LabelerError as error:
-        logger.warning("Label Studio does not show the new scores yet: %s", error)
 
 
 class _Told:

@@ -29,6 +29,7 @@ from labeler_backend.server.protocol import (
     StatusReport,
     WebhookEvent,
 )
+from labeler_backend.server.telling import Telling
 from labeler_backend.server.trainings import Trainings
 from labeler_backend.studio.config import read_config
 
@@ -75,6 +76,7 @@ class Service:
         proposing: Proposing,
         answering: Answering,
         live: Live,
+        telling: Telling,
         trainings: Trainings,
         connections: Connections,
         journal: Journal,
@@ -82,7 +84,7 @@ class Service:
         limits: Limits,
     ) -> None:
         """`model`, `size` and `caches`, by name, are shown on the status page."""
-        self._live, self._trainings = live, trainings
+        self._live, self._telling, self._trainings = live, telling, trainings
         self._model, self._size = model, size
         self._proposing, self._answering = proposing, answering
         self._connections, self._journal = connections, journal
@@ -91,16 +93,16 @@ class Service:
         self._started = time.time()
         self._warming: dict[str, set[asyncio.Task[None]]] = {}
 
-    @property
-    def model_version(self) -> str:
-        """What predictions are stamped with where no head was trained."""
-        return self._live.base
+    def version(self, project: str) -> str:
+        """What predictions of a project are stamped with."""
+        return self._live.version(project)
 
     async def start(self) -> None:
         """Begins to load the model, so that the first request need not."""
         # A thread of its own that nobody waits for: fetching weights may take minutes, stopping may not.
         threading.Thread(target=self._preload, name="preload", daemon=True).start()
         self._trainings.start()
+        self._telling.start()
 
     async def stop(self, grace: float) -> None:
         """Has running requests answer with what is ready, and gives running work `grace` seconds to end."""
@@ -111,6 +113,7 @@ class Service:
             asyncio.to_thread(self._proposing.pool.close, grace),
             asyncio.to_thread(self._answering.close, grace),
             asyncio.to_thread(self._trainings.stop, grace),
+            asyncio.to_thread(self._telling.stop, grace),
         )
         await asyncio.to_thread(self._journal.close)
 

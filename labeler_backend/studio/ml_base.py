@@ -104,7 +104,7 @@ class EmergentLabelerModel(LabelStudioMLBase):  # type: ignore[misc] # it has no
       every project: serve one project with it. It answers 500 to /predict until the first /setup.
     - 1.x names its own model version, `INITIAL`, whatever the model is. Predictions carry none there, so that
       Label Studio stamps them with that one; with another it would ask for the tasks again each time. When
-      the model is changed, the predictions made before have to be deleted by hand.
+      the model is changed or a head was learned, the predictions made before have to be deleted by hand.
     - 1.x does not hand over the extra params of the Model page: give `extra_params` to its `init_app`.
     - 1.x starts a process for each webhook. 2.x drops the webhooks of deleted and of bulk-made annotations,
       so that the counts of accepted and rejected proposals are off by them.
@@ -138,11 +138,15 @@ class EmergentLabelerModel(LabelStudioMLBase):  # type: ignore[misc] # it has no
         self._extra_params: Any = given.pop("extra_params", None)
         super().__init__(**given)
         if API == 1:
-            self.model_version = _host().service.model_version
+            self.model_version = _host().service.version("")  # it does not say which project it is for
 
     def setup(self) -> None:
-        """2.x calls this at the end of its constructor and answers /setup with the version it finds."""
-        version = _host().service.model_version
+        """2.x calls this at the end of its constructor and answers /setup with the version it finds.
+
+        It has to be the one that predictions are stamped with, whichever head answers by now: with another,
+        Label Studio asks for all tasks each time, and stores answer beside answer.
+        """
+        version = _host().service.version(str(self.project_id))
         if self.get("model_version") != version:
             self.set("model_version", version)
 
@@ -180,7 +184,10 @@ class EmergentLabelerModel(LabelStudioMLBase):  # type: ignore[misc] # it has no
         params = Params(context=dict(context) if context else None)
         request = PredictRequest(tasks=list(tasks), project=project, label_config=config, params=params)
         elements = _host().predict(SetupRequest.model_validate(said), request)
-        return elements if API == 2 else [_unstamped(element) for element in elements]
+        if API == 2:
+            return elements
+        self.model_version = _host().service.version(project)
+        return [_unstamped(element) for element in elements]
 
     def fit(self, *args: Any, event: str | None = None, data: Any = None, **kwargs: Any) -> None:
         """Takes note of a webhook and returns at once; learning from annotations reads the project's export.

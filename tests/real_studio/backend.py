@@ -29,6 +29,7 @@ class Backend:
         *,
         auth: tuple[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
+        size: int = SIZE,
     ) -> None:
         """
         Args:
@@ -36,14 +37,17 @@ class Backend:
             cache: LABELER_CACHE_DIR, with the weights in it.
             auth: user and password it asks for.
             settings: further environment variables.
+            size: long side in pixels of what the model sees.
         """
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.auth = auth
+        self.data = folder / "data"
+        self._size = size
         self._log = folder / "backend.log"
         self._env = clean_environment() | {
             "PYTHONPATH": str(ROOT),
-            "LABELER_DATA_DIR": str(folder / "data"),
+            "LABELER_DATA_DIR": str(self.data),
             "LABELER_CACHE_DIR": str(cache),
             "LABELER_DEVICE": "cpu",
             "HF_HUB_OFFLINE": "1",
@@ -55,7 +59,7 @@ class Backend:
 
     def start(self) -> None:
         """Start it and wait for /health."""
-        command = [*_SERVE, "--host", "127.0.0.1", "--port", str(self.port), "--size", str(SIZE)]
+        command = [*_SERVE, "--host", "127.0.0.1", "--port", str(self.port), "--size", str(self._size)]
         self._server = Server(command, self._env, self._log, f"{self.url}/health")
         try:
             self._server.wait(60)

@@ -30,6 +30,7 @@ from labeler_backend.server.protocol import PredictRequest
 from labeler_backend.server.queue import Queue
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.server.tally import Tally
+from labeler_backend.server.telling import Telling
 from labeler_backend.server.trainings import Trainings
 from labeler_backend.store import Store
 from labeler_backend.studio.media.store import MediaStore
@@ -128,6 +129,7 @@ def make_service(
         proposing=proposing,
         answering=Answering(proposing, media, stores["answers"], journal, live),
         live=live,
+        telling=Telling(live, connections, lambda project, version: None),
         trainings=Trainings(asking, NoWorker()),
         connections=connections,
         journal=journal,

@@ -15,7 +15,7 @@ from labeler_backend.server.connections import FILE
 from labeler_backend.server.project_training import train_project
 from labeler_backend.settings import ServerSettings
 from tests.server.learning import UID, annotate, easily_pleased, jobs
-from tests.studio.fake_studio import TOKEN, FakeStudio, Refused
+from tests.studio.fake_studio import TOKEN, FakeStudio
 
 
 @pytest.fixture(autouse=True)
@@ -81,19 +81,6 @@ def test_progress_rises_and_a_second_training_compares(settings: ServerSettings,
     versions = Versions(folder / HEADS)
     assert versions.get(2).n_images == 6
     assert versions.serving() == (2 if second.promoted else 1)
-
-
-def test_what_label_studio_does_not_take_costs_only_the_scores(
-    settings: ServerSettings, fake: FakeStudio, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(method: str, path: str) -> None:
-        if path == "/api/ml":
-            raise Refused(500, "Oh")
-
-    annotate(fake, 1)
-    fake.faults = refuse
-    assert train_project(settings, UID, lambda share, what: None).promoted
-    assert "does not show the new scores yet" in caplog.text
 
 
 def test_a_downloaded_project_is_not_left_on_the_disk(settings: ServerSettings, fake: FakeStudio) -> None:

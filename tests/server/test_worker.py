@@ -19,9 +19,8 @@ from labeler_backend.heads.versions import Versions
 from labeler_backend.server.jobs import KILLED, STOPPED, Job, JobFolder
 from labeler_backend.server.supervisor import Supervisor
 from labeler_backend.settings import ServerSettings
-from labeler_backend.studio.version import model_version, with_head
 from tests.server.learning import annotate, ask
-from tests.studio.fake_studio import Backend, FakeStudio
+from tests.studio.fake_studio import FakeStudio
 
 SECONDS = 90.0
 BACKEND = "http://backend.internal:9090"
@@ -90,29 +89,13 @@ def test_annotations_become_a_head_also_after_a_worker_was_killed(
         until(lambda: worker.restarts, "another worker")
         assert Versions(folder.folder / "heads").serving() is None
 
-        connect(settings, fake)
         ask(settings, fake)
         job = ended(folder)
         assert (job.state, job.version, job.progress) == ("done", 1, 1.0), job
         head = Versions(folder.folder / "heads").load(1)
         assert (head.classes, head.n_images) == (("thing",), 6)
-        version = with_head(model_version(settings.model, settings.size), 1)
-        assert fake.ml[1]["title"] == version
-        assert fake.ml[1]["extra_params"] == {"max_points": 20}
-        assert fake.projects[1]["model_version"] == version
         until(lambda: worker.restarts > 1, "a fresh worker")  # so that memory is given back
         assert worker.last_exit == 0
-
-
-def connect(settings: ServerSettings, fake: FakeStudio) -> None:
-    """A backend's row, as it is before its first head; the backend says already that it has one."""
-    first = model_version(settings.model, settings.size)
-    fake.backends[BACKEND] = Backend(with_head(first, 1))
-    fake.ml[1] = {
-        **{"id": 1, "url": BACKEND, "project": 1, "title": first, "is_interactive": True},
-        **{"model_version": first, "auth_method": "NONE", "extra_params": {"max_points": 20}},
-    }
-    fake.projects[1]["model_version"] = first
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])

@@ -18,6 +18,7 @@ import pytest
 
 from labeler_backend.server.protocol import PredictRequest, SetupRequest, WebhookEvent, project_uid
 from labeler_backend.studio.config import ConfigError
+from labeler_backend.studio.version import with_head
 from tests.studio import bodies
 
 VERSION = "dinov2-small-518-v1"
@@ -29,7 +30,7 @@ LATER_EVENTS = ("ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED", "TASKS_DELETED")
 class Recorder:
     """A service that keeps what it was asked; even tasks are ready, odd ones pending."""
 
-    model_version: str = VERSION
+    heads: dict[str, int] = field(default_factory=dict)
     started: int = 0
     setups: list[SetupRequest] = field(default_factory=list)
     asked: list[PredictRequest] = field(default_factory=list)
@@ -41,7 +42,10 @@ class Recorder:
 
     def setup(self, request: SetupRequest) -> str:
         self.setups.append(request)
-        return self.model_version
+        return self.version(request.project)
+
+    def version(self, project: str) -> str:
+        return with_head(VERSION, self.heads.get(project))
 
     async def predict(self, request: PredictRequest, hung_up: Any) -> list[bytes]:
         assert not await hung_up()
@@ -49,13 +53,14 @@ class Recorder:
         if "<View" not in request.label_config:
             raise ConfigError("This labelling config is not XML.")
         self.asked.append(request)
-        return [self._element(task["id"], request.label_config) for task in request.tasks]
+        version = self.version(request.project)
+        return [self._element(task["id"], request.label_config, version) for task in request.tasks]
 
-    def _element(self, number: int, config: str) -> bytes:
+    def _element(self, number: int, config: str, version: str) -> bytes:
         if number % 2:
             return b"[]"
         region = {"id": f"r{number}", "config": config}
-        return json.dumps({"result": [region], "score": 0.5, "model_version": self.model_version}).encode()
+        return json.dumps({"result": [region], "score": 0.5, "model_version": version}).encode()
 
     def webhook(self, event: WebhookEvent) -> None:
         self.events.append(event)
@@ -157,6 +162,27 @@ def test_predictions_have_the_version_that_setup_says_also_after_annotations(api
         assert said == ("INITIAL" if api.version == 1 else VERSION)
         for event in EVENTS:
             server.post("/webhook", bodies.webhook(event, annotation=bodies.annotation(1, 2)))
+
+
+def test_2x_says_the_version_of_the_head_that_answers(api_2: Api) -> None:
+    """Of each project its own, as soon as it answers, and after a rollback the one before."""
+    server = api_2.server()
+    for head in (None, 1, 2, 1, None):
+        api_2.service.heads = {"81": head} if head else {}
+        for project in (81, 82):
+            said = server.post("/setup", bodies.setup(project))[1]["model_version"]
+            body = bodies.predict([bodies.task(2, project=project)], project)
+            [element] = server.post("/predict", body)[1]["results"]
+            assert said == element["model_version"] == with_head(VERSION, head if project == 81 else None)
+
+
+def test_1x_says_a_heads_version_only_where_label_studio_does_not_see_it(api_1: Api) -> None:
+    """Its /setup says `INITIAL` whatever answers, so that predictions may not say anything else."""
+    api_1.service.heads = {"3": 1}
+    model = api_1.ml_base.EmergentLabelerModel(label_config=bodies.CONFIG)
+    [element] = model.predict([bodies.task(2, project=3)])
+    assert "model_version" not in element
+    assert model.model_version == f"{VERSION}-h1"
 
 
 def test_the_model_says_its_version(api: Api) -> None:
