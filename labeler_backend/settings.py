@@ -26,7 +26,7 @@ from labeler_backend.report.costs import CostModel
 APP = "emergent-labeler"
 
 DTypeName = Literal["auto", "fp32", "bf16", "fp16"]
-HeadKind = Literal["auto", "knn", "logistic"]
+HeadKind = Literal["auto", "knn", "logistic", "blend"]
 
 
 def _user_dir(kind: Literal["cache", "data"]) -> Path:

@@ -28,7 +28,7 @@ class Head:
     """Learned for one project.
 
     Attributes:
-        kind: of the class map: `knn` or `logistic`.
+        kind: of the class map: `knn`, `logistic` or `blend`.
         classes: names, in the order of the class map's channels after the background.
         model_key: of the features that it understands.
         n_images: it was learned from.

@@ -16,21 +16,60 @@ from labeler_backend.heads.logistic import Logistic
 from labeler_backend.heads.patches import Patches, table, targets_of
 from labeler_backend.heads.types import Sample
 
-MapModel = Logistic | Neighbours
-KINDS: dict[str, type[Logistic] | type[Neighbours]] = {"knn": Neighbours, "logistic": Logistic}
 PENALTIES = (1e-3, 1e-2, 1e-1)
+NEIGHBOURS_MOST = 20
+"""With more images neighbours are not tried: regression is ahead, and the memory would not grow any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The geometric mean of what neighbours and regression say: they are wrong in different places."""
+
+    neighbours: Neighbours
+    logistic: Logistic
+
+    def logits(self, features: Features) -> FloatArray:
+        """(K+1, gh, gw) float32."""
+        return _logs(probabilities(self.neighbours, features), probabilities(self.logistic, features))
+
+    def tensors(self) -> dict[str, Any]:
+        """What is saved."""
+        return {**self.neighbours.tensors(), **self.logistic.tensors()}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Any]) -> Blend:
+        """What was saved."""
+        return cls(Neighbours.from_tensors(tensors), Logistic.from_tensors(tensors))
+
+
+MapModel = Logistic | Neighbours | Blend
+KINDS: dict[str, type[Logistic] | type[Neighbours] | type[Blend]] = {
+    "knn": Neighbours,
+    "logistic": Logistic,
+    "blend": Blend,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a class map is learned: `kind` of `KINDS`, and the penalty of a logistic one."""
+    """How a class map is learned: `kind` of `KINDS`, and the penalty of the regression in it."""
 
     kind: str
     penalty: float = 0.0
 
     def fit(self, patches: Patches) -> MapModel:
         """Learns from patches."""
+        fitted = [part.fit(patches) for part in self.parts]
+        if fitted:
+            neighbours, regression = fitted
+            assert isinstance(neighbours, Neighbours) and isinstance(regression, Logistic)
+            return Blend(neighbours, regression)
         return knn.fit(patches) if self.kind == "knn" else logistic.fit(patches, self.penalty)
+
+    @property
+    def parts(self) -> tuple[Recipe, ...]:
+        """What a blend is made of; nothing else has parts."""
+        return (Recipe("knn"), Recipe("logistic", self.penalty)) if self.kind == "blend" else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +89,32 @@ class Mapped:
 
 def probabilities(model: MapModel, features: Features) -> FloatArray:
     """(K+1, gh, gw) float32, sums to 1, background first."""
-    logits = model.logits(features)
+    return _softmax(model.logits(features))
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
     powers = np.exp(logits - logits.max(axis=0))
     return np.asarray(powers / powers.sum(axis=0), np.float32)
 
 
+def _logs(*maps: FloatArray) -> FloatArray:
+    """The mean of the logarithms of probabilities."""
+    return np.asarray(np.mean([np.log(np.clip(one, 1e-6, 1)) for one in maps], axis=0), np.float32)
+
+
 def recipes(images: int, kind: str = "auto") -> list[Recipe]:
-    """What is tried with so many images: neighbours up to 20, regression from 2 on; or what was asked for."""
-    tried = [Recipe("knn")] if kind == "knn" or (kind == "auto" and images <= 20) else []
-    if kind == "logistic" or (kind == "auto" and images > 1):
-        tried += [Recipe("logistic", penalty) for penalty in (PENALTIES if images > 1 else PENALTIES[1:2])]
-    return tried
+    """What is tried with so many images, or of what was asked for.
+
+    Neighbours alone with one image, regression from two on, and a blend of both as long as there are few.
+    """
+    if kind != "auto":
+        kinds = [kind]
+    elif images == 1:
+        kinds = ["knn"]
+    else:
+        kinds = ["knn", "logistic", "blend"] if images <= NEIGHBOURS_MOST else ["logistic"]
+    penalties = PENALTIES if images > 1 else PENALTIES[1:2]
+    return [Recipe(one, penalty) for one in kinds for penalty in ((0.0,) if one == "knn" else penalties)]
 
 
 def choose(
@@ -80,9 +134,10 @@ def choose(
         progress: told the share done.
     """
     tried, parts = recipes(len(samples), kind), np.unique(folds)
+    known: dict[Recipe, list[FloatArray]] = {}
     best: tuple[float, Recipe, list[FloatArray]] | None = None
     for number, recipe in enumerate(tried):
-        held_out = _held_out(recipe, samples, folds, classes)
+        held_out = _held_out(recipe, samples, folds, classes, known)
         loss = float(np.mean([_loss(m, s, classes) for m, s in zip(held_out, samples, strict=True)]))
         if best is None or loss < best[0]:
             best = loss, recipe, held_out
@@ -94,8 +149,18 @@ def choose(
 
 
 def _held_out(
-    recipe: Recipe, samples: Sequence[Sample], folds: npt.NDArray[np.int64], classes: Sequence[str]
+    recipe: Recipe,
+    samples: Sequence[Sample],
+    folds: npt.NDArray[np.int64],
+    classes: Sequence[str],
+    known: dict[Recipe, list[FloatArray]],
 ) -> list[FloatArray]:
+    """Maps of every sample by models that had not seen it; `known` keeps them, so that a blend costs nothing."""
+    if recipe.parts:
+        each = [_held_out(part, samples, folds, classes, known) for part in recipe.parts]
+        return [_softmax(_logs(*one)) for one in zip(*each, strict=True)]
+    if recipe in known:
+        return known[recipe]
     found: dict[int, FloatArray] = {}
     for part in np.unique(folds):
         rest = np.flatnonzero(folds != part)
@@ -103,7 +168,8 @@ def _held_out(
         model = recipe.fit(table([samples[i] for i in seen], classes))
         for index in np.flatnonzero(folds == part):
             found[int(index)] = probabilities(model, samples[index].features)
-    return [found[index] for index in range(len(samples))]
+    known[recipe] = [found[index] for index in range(len(samples))]
+    return known[recipe]
 
 
 def _loss(found: FloatArray, sample: Sample, classes: Sequence[str]) -> float:

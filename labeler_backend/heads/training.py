@@ -72,7 +72,7 @@ def train(
         current: what serves now; where it understands other features, it is not compared with.
         learned: (key, revision) of what `current` was learned from.
         progress: told how far it is.
-        kind: `auto`, or the class map's: `knn` or `logistic`.
+        kind: `auto`, or the class map's: `knn`, `logistic` or `blend`.
         shown: which of the emergent proposals an annotator gets while there is no head.
 
     Raises:

@@ -8,7 +8,7 @@ import pytest
 from labeler_backend.heads import maps
 from labeler_backend.heads.knn import Neighbours
 from labeler_backend.heads.logistic import Logistic
-from labeler_backend.heads.maps import Recipe, choose, from_tensors, probabilities, recipes, tensors_of
+from labeler_backend.heads.maps import Blend, Recipe, choose, from_tensors, probabilities, recipes, tensors_of
 from labeler_backend.heads.patches import table
 from tests.heads.made_heads import sample
 
@@ -21,11 +21,12 @@ FOLDS = np.arange(4) % 2
     ("images", "kind", "tried"),
     [
         pytest.param(1, "auto", ["knn"], id="one-image"),
-        pytest.param(2, "auto", ["knn", "logistic", "logistic", "logistic"], id="two"),
-        pytest.param(20, "auto", ["knn", "logistic", "logistic", "logistic"], id="twenty"),
+        pytest.param(2, "auto", ["knn"] + ["logistic"] * 3 + ["blend"] * 3, id="two"),
+        pytest.param(20, "auto", ["knn"] + ["logistic"] * 3 + ["blend"] * 3, id="twenty"),
         pytest.param(21, "auto", ["logistic"] * 3, id="many"),
         pytest.param(500, "knn", ["knn"], id="neighbours-asked-for"),
         pytest.param(1, "logistic", ["logistic"], id="regression-asked-for"),
+        pytest.param(9, "blend", ["blend"] * 3, id="blend-asked-for"),
     ],
 )
 def test_what_is_tried(images: int, kind: str, tried: list[str]) -> None:
@@ -58,7 +59,11 @@ def test_saved_and_loaded(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "model"),
-    [pytest.param("knn", Neighbours, id="knn"), pytest.param("logistic", Logistic, id="logistic")],
+    [
+        pytest.param("knn", Neighbours, id="knn"),
+        pytest.param("logistic", Logistic, id="logistic"),
+        pytest.param("blend", Blend, id="blend"),
+    ],
 )
 def test_what_was_asked_for_is_chosen(kind: str, model: type) -> None:
     found = choose(SAMPLES, FOLDS, CLASSES, kind)
@@ -72,12 +77,13 @@ def test_the_best_on_images_held_out_is_chosen(monkeypatch: pytest.MonkeyPatch) 
         assert choose(SAMPLES, FOLDS, CLASSES, "logistic").recipe.penalty == 1e-2
 
 
-def test_held_out_maps_come_from_the_other_folds() -> None:
-    found = choose(SAMPLES, FOLDS, CLASSES)
+@pytest.mark.parametrize("kind", maps.KINDS)
+def test_held_out_maps_come_from_the_other_folds(kind: str) -> None:
+    found = choose(SAMPLES, FOLDS, CLASSES, kind)
     for i, held_out in enumerate(found.held_out):
         others = [s for s, fold in zip(SAMPLES, FOLDS, strict=True) if fold != FOLDS[i]]
         model = found.recipe.fit(table(others, CLASSES))
-        assert np.array_equal(held_out, probabilities(model, SAMPLES[i].features))
+        np.testing.assert_allclose(held_out, probabilities(model, SAMPLES[i].features), atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [pytest.param(1, id="one-image"), pytest.param(3, id="one-group")])
@@ -85,6 +91,13 @@ def test_one_fold_only(count: int) -> None:
     found = choose(SAMPLES[:count], np.zeros(count, np.int64), CLASSES)
     assert len(found.held_out) == count
     assert np.array_equal(found.held_out[0], probabilities(found.model, SAMPLES[0].features))
+
+
+def test_a_blend_is_the_geometric_mean_of_its_parts() -> None:
+    patches, asked = table(SAMPLES[:3], CLASSES), SAMPLES[3].features
+    blend, neighbours, regression = (Recipe(kind, 1e-2).fit(patches) for kind in ("blend", "knn", "logistic"))
+    product = np.sqrt(probabilities(neighbours, asked) * probabilities(regression, asked))
+    np.testing.assert_allclose(probabilities(blend, asked), product / product.sum(axis=0), atol=1e-4)
 
 
 def test_progress_rises() -> None:

@@ -282,6 +282,7 @@ def data(name: str, pool: int, test: int) -> tuple[list[Marked], list[Marked]]:
     return [found[one] for one in split["pool"][:pool]], [found[one] for one in split["test"][:test]]
 
 
+@pytest.mark.timeout(1800)
 def test_nuts(start: Start, artifacts: Path) -> None:
     """Three kinds that touch each other, outlined: instances count."""
     before, after = prove(start("polygon", *data("nuts_coco", 9, 9), size=518), "nuts_coco", artifacts)
@@ -289,6 +290,7 @@ def test_nuts(start: Start, artifacts: Path) -> None:
     assert after.ap50 > before.ap50 + 0.1
 
 
+@pytest.mark.timeout(1800)
 def test_clothes(start: Start, artifacts: Path) -> None:
     """Dozens of classes, painted: one region each, most of them rare."""
     before, after = prove(start("brush", *data("ccp", 20, 10), size=518), "ccp", artifacts)
