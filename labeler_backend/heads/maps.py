@@ -59,11 +59,8 @@ class Recipe:
 
     def fit(self, patches: Patches) -> MapModel:
         """Learns from patches."""
-        fitted = [part.fit(patches) for part in self.parts]
-        if fitted:
-            neighbours, regression = fitted
-            assert isinstance(neighbours, Neighbours) and isinstance(regression, Logistic)
-            return Blend(neighbours, regression)
+        if self.kind == "blend":
+            return Blend(knn.fit(patches), logistic.fit(patches, self.penalty))
         return knn.fit(patches) if self.kind == "knn" else logistic.fit(patches, self.penalty)
 
     @property
