@@ -76,9 +76,10 @@ def train(
     kind: Annotated[
         HeadKind,
         typer.Option(
-            help="How classes are told apart. knn: by the labelled patches that are most alike, from one "
-            "picture on. logistic: by a regression, which learns what matters, and gains with every picture. "
-            "auto: whichever does better on pictures held out of yours; above 20 pictures, logistic.",
+            help="How classes are told apart. knn: by the labelled patches that are most alike. logistic: by "
+            "a regression, which learns what matters, and gains with every picture. auto: with one picture "
+            "knn; with 2 to 20 knn, logistic or the average of both (blend), whichever does best on pictures "
+            "held out of yours; with more, logistic.",
             rich_help_panel=HEAD,
         ),
     ] = "auto",
