@@ -120,7 +120,7 @@ class ServerSettings(Settings):
         body_max_mb: the most a request of /predict or /webhook may have, in MB.
         train_every: heads are trained after every so many submitted annotations of a project; 0 = only when
             Start Training is pressed.
-        train_kind: how heads tell classes apart: `knn`, `logistic`, or `auto`, whichever does better.
+        train_kind: how heads tell classes apart: `knn`, `logistic`, or `auto`, as `labeler train --kind`.
         redis_url: where the queue of trainings is, for several servers that share `data_dir`; without it is
             in a file.
         label_studio_url: `LABEL_STUDIO_URL`; where Label Studio is reached from here, if not under the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +28,7 @@ from labeler_backend.cli.options import (
 )
 from labeler_backend.cli.problems import Problems, say
 from labeler_backend.cli.progress import shares
-from labeler_backend.errors import InputError
+from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.settings import HeadKind
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ def train(
     kind: Annotated[
         HeadKind,
         typer.Option(
-            help="How classes are told apart. knn: by the labelled patches that are most alike, from one "
-            "picture on. logistic: by a regression, which learns what matters, and gains with every picture. "
-            "auto: whichever does better on pictures held out of yours; above 20 pictures, logistic.",
+            help="How classes are told apart. knn: by the labelled patches that are most alike. logistic: by "
+            "a regression, which learns what matters, and gains with every picture. auto: with one picture "
+            "knn; with 2 to 20 knn, logistic or the average of both (blend), whichever does best on pictures "
+            "held out of yours; with more, logistic.",
             rich_help_panel=HEAD,
         ),
     ] = "auto",
@@ -100,6 +101,7 @@ def train(
     where = Where(source=source, url=url, token=token, ls_project=ls_project, config=config, images=images)
     problems = Problems()
     with ExitStack() as stack:
+        stack.enter_context(_said_where_it_fails(problems))
         found = open_source(where, Policy(), stack, problems.tell, as_json)
         folder = _folder(project, where)
         labeler = loading.load_proposer(model, device, dtype, size, 20, 0.05)
@@ -123,6 +125,16 @@ def train(
         typer.echo(json.dumps({"project": project, **version.json(), "problems": problems.total}))
     else:
         _say(version, project, problems)
+
+
+@contextmanager
+def _said_where_it_fails(problems: Problems) -> Iterator[None]:
+    """What was left out is often why nothing can be learned."""
+    try:
+        yield
+    except LabelerError:
+        say(problems)
+        raise
 
 
 def _folder(project: str, where: Where) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from labeler_backend.errors import LabelerError
 from labeler_backend.heads.errors import HeadError
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.ingest import Encodes, ingest
@@ -66,9 +67,12 @@ def learn(
         here = source or project_folder.name
         ingest(records, open_image, labeler, store, _reading(progress), tell, source=here, total=total)
         store.compact(idle)  # images come back as long as their annotation was missing only once
-        trained = train(store, current, learned, _training(progress), kind=kind, shown=labeler.shown)
-        for sentence in store.problems:
-            tell(Problem(sentence, "left out"))
+        try:
+            trained = train(store, current, learned, _training(progress), kind=kind, shown=labeler.shown)
+        except LabelerError:
+            _pass_on(store, tell)  # what is damaged may be why nothing can be learned
+            raise
+        _pass_on(store, tell)
         test = partial(check_head, trained=trained.head, sample=next(iter(store)))
         return versions.publish(trained, test, instead_of=serving)
 
@@ -105,6 +109,12 @@ def _served(
     except HeadError as error:
         tell(Problem(str(error), "left out"))
         return None, frozenset()
+
+
+def _pass_on(store: SampleStore, tell: Tell) -> None:
+    for sentence in store.problems:
+        tell(Problem(sentence, "left out"))
+    store.acknowledge()
 
 
 def _reading(progress: Progress) -> Callable[[int, int | None], None]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.heads.types import Sample
@@ -58,25 +59,29 @@ def table(samples: Sequence[Sample], classes: Sequence[str], seed: int = 0) -> P
     what is left of a class weighs as much as all of it did.
     """
     tokens = [s.features.tokens.reshape(-1, s.features.tokens.shape[-1]) for s in samples]
-    targets = [targets_of(s, classes).reshape(len(classes) + 1, -1).T for s in samples]
-    weights = [s.trust * (1 - s.unknown.ravel() / np.float32(255)) for s in samples]
-    every = Patches(
-        np.concatenate(tokens), np.concatenate(targets), np.concatenate(weights).astype(np.float32)
-    )
-    return every if len(every.weights) <= MOST else _thinned(every, seed)
+    targets = np.concatenate([targets_of(s, classes).reshape(len(classes) + 1, -1).T for s in samples])
+    shares = [s.trust * (1 - s.unknown.ravel() / np.float32(255)) for s in samples]
+    weights = np.concatenate(shares).astype(np.float32)
+    if len(weights) <= MOST:
+        return Patches(np.concatenate(tokens), targets, weights)
+    chosen, weights = _thinned(targets, weights, seed)
+    parts = np.split(chosen, np.cumsum([len(each) for each in tokens])[:-1])
+    # chosen image by image: the tokens of all images at once are the largest thing there is
+    kept = np.concatenate([each[part] for each, part in zip(tokens, parts, strict=True)])
+    return Patches(kept, targets[chosen], weights[chosen])
 
 
-def _thinned(patches: Patches, seed: int) -> Patches:
-    """At most MOST patches, all of them of some weight."""
+def _thinned(targets: FloatArray, weights: FloatArray, seed: int) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+    """At most MOST patches, all of them of some weight → (n,) which, (n,) what those weigh."""
     random, left = np.random.default_rng(seed), MOST
-    owner = np.where(patches.weights > 0, patches.targets.argmax(axis=1), -1)
+    owner = np.where(weights > 0, targets.argmax(axis=1), -1)
     numbers, counts = np.unique(owner[owner >= 0], return_counts=True)
     rare_first = numbers[np.argsort(counts, kind="stable")]
-    weights, chosen = patches.weights.copy(), np.zeros(len(owner), bool)
+    heavier, chosen = weights.copy(), np.zeros(len(owner), bool)
     for done, number in enumerate(rare_first):
         own = np.flatnonzero(owner == number)
         kept = random.choice(own, min(len(own), left // (len(rare_first) - done)), replace=False)
-        weights[kept] *= weights[own].sum() / max(float(weights[kept].sum()), 1e-9)
+        heavier[kept] *= weights[own].sum() / max(float(heavier[kept].sum()), 1e-9)
         chosen[kept] = True
         left -= len(kept)
-    return Patches(patches.tokens[chosen], patches.targets[chosen], weights[chosen])
+    return chosen, heavier

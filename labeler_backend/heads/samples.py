@@ -53,10 +53,14 @@ class ImageFacts:
 
 @dataclass(slots=True)
 class _Known:
-    """The last state of one image; `place` is None where no annotation of it counts."""
+    """The last state of one image; `place` is None where no annotation of it counts.
+
+    `gone` is where the log says so: the first byte of the line that deleted the last annotation.
+    """
 
     facts: ImageFacts | None = None
     place: Place | None = None
+    gone: int = -1
     revision: str = ""
     source: str = ""
 
@@ -148,10 +152,12 @@ class SampleStore:
     def forget(self, keys: Iterable[str]) -> int:
         """The annotations of these images do not count any more → how many that were."""
         with self._writing():
-            gone = [key for key in dict.fromkeys(keys) if key in self._all and self._all[key].place]
-            if gone:
-                self._log.append([{"op": "forget", "keys": gone}])
-        return len(gone)
+            known = [key for key in dict.fromkeys(keys) if key in self._all]
+            counted = sum(self._all[key].place is not None for key in known)
+            unclear = [key for key in known if not self._is_gone(self._all[key])]
+            if unclear:
+                self._log.append([{"op": "forget", "keys": unclear}])
+        return counted
 
     def keep_only(self, keys: Collection[str], source: str | None = None) -> int:
         """All annotations but those of these images do not count any more → how many that were.
@@ -167,15 +173,13 @@ class SampleStore:
 
     def idle(self) -> set[Path]:
         """Files that no annotation refers to: images whose annotation was deleted, and what damage and kills
-        left. Nothing where lines of the log are damaged: nobody knows what they referred to.
+        left. After a damaged line of the log, only images that were deleted since: it may be about any other.
 
         Raises:
             SampleError: the folder cannot be read.
         """
         self._refresh()
-        if self._log.damaged:
-            return set()
-        dead = (self._path(key) for key, one in self._all.items() if one.place is None)
+        dead = (self._path(key) for key, one in self._all.items() if self._is_gone(one))
         with self._sentences():
             left = [
                 path for kind in ("*.damaged", ".*.part") for path in self.folder.glob(f"images/*/{kind}")
@@ -201,6 +205,17 @@ class SampleStore:
                     path.unlink()
                     removed += 1
         return removed
+
+    def acknowledge(self) -> None:
+        """What `problems` says of the log has reached somebody, and need not be told again.
+
+        The damaged lines stay where they are.
+        """
+        said = set(self._log.damaged)
+        if said - self._said:
+            with contextlib.suppress(SampleError), self._writing():  # else it is told once more
+                if said - self._said:  # nobody else did meanwhile
+                    self._log.append([{"op": "said", "lines": sorted(said - self._said)}])
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -303,6 +318,10 @@ class SampleStore:
             and (not self.model_key or one.facts.model_key == self.model_key)
         )
 
+    def _is_gone(self, one: _Known) -> bool:
+        """Whether surely no annotation of the image counts: no damaged line could have brought one later."""
+        return one.place is None and one.gone >= max(self._log.damaged, default=-1)
+
     def _moved(self, key: str, address: str) -> list[dict[str, Any]]:
         moved = bool(address) and self._addresses.get(address) != key
         return [{"op": "address", "address": address, "key": key}] if moved else []
@@ -311,6 +330,7 @@ class SampleStore:
         self._log = Log(self.folder / "log.jsonl")
         self._all: dict[str, _Known] = {}
         self._addresses: dict[str, str] = {}
+        self._said: set[int] = set()
 
     def _refresh(self) -> None:
         with self._sentences():
@@ -319,10 +339,11 @@ class SampleStore:
             for place, entry in self._log.news():
                 self._apply(place, entry)
         for start in self._log.damaged:
-            self._tell(
-                f"The line at byte {start} of {self._log.path} is damaged and was left out: take in the "
-                f"annotations again."
-            )
+            if start not in self._said:
+                self._tell(
+                    f"The line at byte {start} of {self._log.path} is damaged and was left out: take in the "
+                    f"annotations again."
+                )
 
     def _apply(self, place: Place, entry: dict[str, Any]) -> None:
         match entry:
@@ -333,9 +354,12 @@ class SampleStore:
                 one.place, one.revision, one.source = place, revision, source
             case {"op": "forget", "keys": keys}:
                 for key in keys:
-                    self._all.setdefault(key, _Known()).place = None
+                    one = self._all.setdefault(key, _Known())
+                    one.place, one.gone = None, place.start
             case {"op": "address", "address": address, "key": key}:
                 self._addresses[address] = key
+            case {"op": "said", "lines": lines}:
+                self._said.update(lines)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

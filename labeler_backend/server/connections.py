@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from labeler_backend.errors import LabelerError
 from labeler_backend.files import replacing
 from labeler_backend.projects import studio_project
 from labeler_backend.settings import ServerSettings
+from labeler_backend.studio.client import Studio, StudioError
 from labeler_backend.studio.media.types import Access, MediaError
 from labeler_backend.studio.media.urls import base_url
 
@@ -112,6 +114,27 @@ class Connections:
             aliases = (hostname,) if hostname and hostname != self._url else ()
             return Access(self._url, self._key or said.token or None, aliases)
         return Access(hostname, said.token or None) if hostname else None
+
+
+@contextmanager
+def logged_in(access: Access) -> Iterator[Studio]:
+    """Label Studio, with sentences that name what a server's operator can set.
+
+    Raises:
+        LabelerError: no token, or one that it refuses.
+    """
+    hint = "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY for the backend, of a user who may see the project"
+    if not access.token:
+        raise LabelerError(f"No token for {access.url} is known: {hint}.")
+    try:
+        with Studio(access.url, access.token) as studio:
+            yield studio
+    except StudioError as error:
+        if error.status not in (401, 403):
+            raise
+        raise StudioError(
+            f"{access.url} refuses the token that it gave itself: {hint}.", error.status
+        ) from error
 
 
 def usable(hostname: str) -> str:

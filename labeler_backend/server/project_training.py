@@ -13,10 +13,9 @@ from labeler_backend.labeler import Labeler
 from labeler_backend.media import RGB, opened
 from labeler_backend.projects import project_folder
 from labeler_backend.records import Problem, Record
-from labeler_backend.server.connections import Connections
+from labeler_backend.server.connections import Connections, logged_in
 from labeler_backend.server.protocol import project_id
 from labeler_backend.server.running import Outcome, Progress
-from labeler_backend.server.telling import logged_in
 from labeler_backend.settings import ServerSettings
 from labeler_backend.studio.client import Studio
 from labeler_backend.studio.download import download, studio_tasks

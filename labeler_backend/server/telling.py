@@ -5,17 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from labeler_backend.errors import LabelerError
-from labeler_backend.server.connections import Connections
+from labeler_backend.server.connections import Connections, logged_in
 from labeler_backend.server.live import Live
 from labeler_backend.server.protocol import project_id
-from labeler_backend.studio.client import Studio, StudioError
 from labeler_backend.studio.following import follow
-from labeler_backend.studio.media.types import Access
 
 logger = logging.getLogger("labeler_backend")
 
@@ -104,24 +101,3 @@ def telling(live: Live, connections: Connections) -> Telling:
                 logger.info("%s", sentence)
 
     return Telling(live, connections, tell)
-
-
-@contextmanager
-def logged_in(access: Access) -> Iterator[Studio]:
-    """Label Studio, with sentences that name what a server's operator can set.
-
-    Raises:
-        LabelerError: no token, or one that it refuses.
-    """
-    hint = "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY for the backend, of a user who may see the project"
-    if not access.token:
-        raise LabelerError(f"No token for {access.url} is known: {hint}.")
-    try:
-        with Studio(access.url, access.token) as studio:
-            yield studio
-    except StudioError as error:
-        if error.status not in (401, 403):
-            raise
-        raise StudioError(
-            f"{access.url} refuses the token that it gave itself: {hint}.", error.status
-        ) from error

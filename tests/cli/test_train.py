@@ -84,6 +84,36 @@ def test_pictures_go_when_two_trainings_found_no_annotation(call: Call, labels: 
     assert kept() == 4
 
 
+def test_a_damaged_line_of_the_log_is_said_once_and_nothing_is_kept_for_good(
+    call: Call, labels: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data/projects/birds/samples"
+    assert call("train", labels, *TRAIN).exit_code == 0
+    lines = (folder / "log.jsonl").read_bytes().splitlines(keepends=True)
+    first = next(n for n, line in enumerate(lines) if b'"annotation"' in line)
+    lines[first] = lines[first].replace(b'"square"', b'"squarf"')
+    (folder / "log.jsonl").write_bytes(b"".join(lines))
+
+    again = call("train", labels, *TRAIN)
+    assert "Nothing was accepted or changed" in again.stderr  # the file still says it
+    assert f"The line at byte {sum(map(len, lines[:first]))} of" in again.stderr
+    write_coco(tmp_path, 3)
+    for _ in range(2):
+        assert "The line at byte" not in call("train", labels, *TRAIN).stderr
+    assert len(list(folder.rglob("images/*/*.safetensors"))) == 3
+
+
+def test_what_was_left_out_is_said_where_nothing_can_be_learned(
+    call: Call, labels: str, tmp_path: Path
+) -> None:
+    for path in (tmp_path / "pictures").iterdir():
+        path.unlink()
+    result = call("train", labels, *TRAIN)
+    assert result.exit_code == 2
+    assert "There is no picture of 0.png" in result.stderr
+    assert "no accepted region" in result.stderr
+
+
 def test_labels_drawn_on_larger_copies_are_scaled(call: Call, labels: str, tmp_path: Path) -> None:
     for path in (tmp_path / "pictures").iterdir():
         Image.open(path).resize((70, 56)).save(path)

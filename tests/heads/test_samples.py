@@ -506,16 +506,75 @@ def test_what_damage_and_kills_left_is_removed(store: SampleStore) -> None:
     assert [path for path in store.folder.rglob("images/*/*") if path != sound] == []
 
 
-def test_nothing_is_removed_while_lines_are_damaged(store: SampleStore) -> None:
-    for n in range(3):
-        store.put(sample(n))
-    store.forget([key_of(0)])
+def damaged_log(store: SampleStore) -> SampleStore:
+    """As another process sees it when a bit of the annotation of image 1 has turned."""
     log = store.folder / LOG
     log.write_bytes(damaged_line(log.read_bytes()))
-    reader = again(store)
+    return again(store)
+
+
+def test_after_a_damaged_line_what_is_deleted_since_is_removed(store: SampleStore) -> None:
+    for n in range(4):
+        store.put(sample(n), source="file")
+    reader = damaged_log(store)
+    reader.forget([key_of(2)])
+    assert {path.stem for path in reader.idle()} == {key_of(2)}
+    assert reader.compact(reader.idle()) == 1
+    assert {path.stem for path in files(store)} == {key_of(n) for n in (0, 1, 3)}
+    assert [one.key for one in again(store)] == [key_of(0), key_of(3)]
+
+
+def test_what_a_damaged_line_may_be_about_stays(store: SampleStore) -> None:
+    """Image 0 was deleted before it: the line might have brought it back. Image 1 it is about."""
+    store.put(sample(0), source="file")
+    store.forget([key_of(0)])
+    for n in (1, 2):
+        store.put(sample(n), source="file")
+    reader = damaged_log(store)
     assert reader.idle() == set()
     assert reader.compact(files(store)) == 0
     assert len(files(store)) == 3
+    one = sample(1)
+    assert reader.annotate(one.key, one.group, one.labels, one.masks, one.unknown, one.trust, one.revision)
+    assert_same(again(store).load(one.key), one)
+
+
+def test_where_its_source_still_lacks_an_image_after_the_damage_it_goes(store: SampleStore) -> None:
+    store.put(sample(0), source="file")
+    store.forget([key_of(0)])
+    for n in (1, 2):
+        store.put(sample(n), source="file")
+    reader = damaged_log(store)
+    assert reader.keep_only([key_of(2)], "file") == 0  # no annotation counted that does not count now
+    assert {path.stem for path in again(store).idle()} == {key_of(0)}
+    before = (store.folder / LOG).read_bytes()
+    assert again(store).keep_only([key_of(2)], "file") == 0
+    assert (store.folder / LOG).read_bytes() == before
+
+
+def test_a_damaged_line_is_kept_and_told_until_somebody_has_heard_of_it(store: SampleStore) -> None:
+    for n in range(3):
+        store.put(sample(n))
+    reader = damaged_log(store)
+    damaged = (store.folder / LOG).read_bytes()
+    assert (len(list(reader)), len(reader.problems)) == (2, 1)
+    second = again(store)
+    assert (len(list(second)), len(second.problems)) == (2, 1)
+    second.acknowledge()
+    second.acknowledge()
+    third = again(store)
+    assert (len(list(third)), third.problems) == (2, [])
+    log = (store.folder / LOG).read_bytes()
+    assert log.startswith(damaged)
+    assert log.count(b"\n") == damaged.count(b"\n") + 1
+
+
+def test_a_sound_log_need_not_be_acknowledged(store: SampleStore) -> None:
+    store.put(sample(0))
+    before = (store.folder / LOG).read_bytes()
+    assert len(list(store)) == 1
+    store.acknowledge()
+    assert (store.folder / LOG).read_bytes() == before
 
 
 _COMPACTOR = """

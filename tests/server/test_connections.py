@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from labeler_backend.server.connections import Connection, Connections
+from labeler_backend.errors import LabelerError
+from labeler_backend.server.connections import Connection, Connections, logged_in
+from labeler_backend.studio.client import StudioError
 from labeler_backend.studio.media.types import Access
+from tests.studio import fake_studio
 
 OURS, SAID, TOKEN = "http://studio:8080", "https://public.example", "said"
 
@@ -86,3 +89,26 @@ def test_what_was_said_outlives_a_restart(tmp_path: Path) -> None:
 
 def test_tokens_stay_out_of_logs() -> None:
     assert "s3cret" not in repr(Connection(SAID, "s3cret"))
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "says"),
+    [
+        pytest.param(None, None, "is known: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY", id="no token"),
+        pytest.param("0" * 40, 401, "gave itself: set LABEL_STUDIO_URL and", id="another's token"),
+        pytest.param(fake_studio.TOKEN, 403, "gave itself: set LABEL_STUDIO_URL and", id="not allowed"),
+        pytest.param(fake_studio.TOKEN, 500, "Oh", id="its own trouble, in its own words"),
+    ],
+)
+def test_why_nobody_is_logged_in(token: str | None, status: int | None, says: str) -> None:
+    def fault(method: str, path: str) -> None:
+        if status in (403, 500):
+            raise fake_studio.Refused(status, "Oh")
+
+    with fake_studio.running() as fake:
+        number, fake.faults = fake.add_project(), fault
+        with pytest.raises(LabelerError, match=says) as caught, logged_in(Access(fake.url, token)) as studio:
+            studio.get(f"/api/projects/{number}")
+    assert getattr(caught.value, "status", None) == status
+    assert isinstance(caught.value, StudioError) == (status is not None)
+    assert token is None or token not in str(caught.value)
