@@ -179,11 +179,11 @@ def _compared(
     """What serves now and the new head on images that neither had learned from."""
     seen = {key for key, _ in learned}
     unseen = [i for i in held_out if known[i].key not in seen]
-    if current is not None and held_out and not unseen:
+    # one image says nothing of two heads, and must not keep corrections and deletions from taking effect
+    if current is not None and len(unseen) < 2 and (_changed(known, learned) or not _is_more(known, learned)):
         return _compared_again(known, held_out, head, current, learned)
     if not unseen:
-        reason = "One image cannot be both learned from and measured on: submit another one, and train again."
-        return None, None, Decision(False, reason)
+        return None, None, Decision(False, _nothing_held_out(len(known)))
     common = _commonest(known)
     serving = {i: _served(current, known[i], common, shown) for i in unseen}
     before = evaluate(serving, known)
@@ -197,21 +197,21 @@ def _compared_again(
     head: Head,
     current: Head,
     learned: Learned,
-) -> tuple[Metrics | None, Metrics, Decision]:
-    """The same where what serves has seen every image: on those whose annotation it does not know.
+) -> tuple[Metrics | None, Metrics | None, Decision]:
+    """The same where what serves has seen every image but one at most: on those whose annotation changed.
 
     Both have seen these, so both answer as they are: out of fold, the new one would lose to any head that has
     seen a picture, and corrections would never take effect.
     """
-    worth = evaluate(held_out, known)
-    changed = [i for i, sample in enumerate(known) if (sample.key, sample.revision) not in learned]
+    worth = evaluate(held_out, known) if held_out else None
+    changed = _changed(known, learned)
     if changed:
         before, after = (
             evaluate({i: _served(one, known[i], "", tuple) for i in changed[: instances.JUDGED_MOST]}, known)
             for one in (current, head)
         )
         return None, worth, decide_changed(before, after)
-    gone = len(known) < len(learned)
+    gone = not {key for key, _ in learned} <= {sample.key for sample in known}
     reason = (
         "Annotations that the serving head was learned from have gone since."
         if gone
@@ -219,6 +219,26 @@ def _compared_again(
         "`labeler heads rollback --to` lets this one serve."
     )
     return None, worth, Decision(gone, reason)
+
+
+def _changed(known: Sequence[Sample], learned: Learned) -> list[int]:
+    """Those that what serves has seen with another annotation."""
+    seen = {key for key, _ in learned}
+    return [i for i, s in enumerate(known) if s.key in seen and (s.key, s.revision) not in learned]
+
+
+def _is_more(known: Sequence[Sample], learned: Learned) -> bool:
+    """Whether images came, and none went."""
+    return {key for key, _ in learned} < {sample.key for sample in known}
+
+
+def _nothing_held_out(images: int) -> str:
+    if images == 1:
+        return "One image cannot be both learned from and measured on: submit another one, and train again."
+    return (
+        f"All {images} images are frames of one video or belong together otherwise, so none can be held "
+        f"out to measure on: submit one of another, and train again."
+    )
 
 
 def _served(current: Head | None, sample: Sample, common: str, shown: Shown) -> Sequence[Proposal]:

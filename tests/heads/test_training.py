@@ -117,6 +117,7 @@ def test_one_image_is_learned_and_does_not_serve() -> None:
 def test_frames_of_one_video_are_one_image() -> None:
     found = train([replace(s, group="video") for s in some(3)])
     assert (found.better, found.after, found.n_images) == (False, None, 3)
+    assert found.reason.startswith("All 3 images are frames of one video")
 
 
 @pytest.mark.parametrize(
@@ -249,6 +250,35 @@ def test_where_annotations_only_changed_the_changed_are_compared(served: Trained
     # what serves knows nothing of boxes
     assert f"on {len(changed)} image" in found.reason
     assert "both have learned from: panoptic quality 0.000 → " in found.reason
+
+
+@pytest.mark.parametrize(
+    ("samples", "says"),
+    [
+        pytest.param([*some(2), renamed(some(3)[2], "box"), *some(1, 3)], "on 1 image whose", id="one-new"),
+        pytest.param([renamed(some(1)[0], "box"), *some(1, 3)], "on 1 image whose", id="most-gone-besides"),
+        pytest.param([renamed(some(1)[0], "box")], "on 1 image whose", id="one-left"),
+        pytest.param(
+            [replace(s, group="video") for s in (*some(2), renamed(some(3)[2], "box"), *some(1, 3))],
+            "on 1 image whose",
+            id="one-new-of-the-same-video",
+        ),
+        pytest.param([*some(2), *some(1, 3)], "have gone since", id="one-new-one-gone"),
+        pytest.param(some(1), "have gone since", id="all-but-one-gone"),
+    ],
+)
+def test_one_new_image_does_not_hold_back_what_changed(
+    served: Trained, samples: list[Sample], says: str
+) -> None:
+    found = train(samples, served.head, learned(served))
+    assert says in found.reason
+    assert found.better
+
+
+def test_new_images_are_compared_though_others_changed(served: Trained) -> None:
+    found = train([*some(2), renamed(some(3)[2], "box"), *some(2, 3)], served.head, learned(served))
+    assert found.before is not None
+    assert found.before.per_image.keys() == {"03", "04"}
 
 
 def test_outlines_touched_up_take_effect(served: Trained) -> None:
