@@ -169,6 +169,8 @@ def _answered(
         region = table.regions[index]
         mask = region.proposal.rle if region.proposal else None
         mask = mask or grown(region.window, table.members.size, image_size)
+        if not rle.area(mask):
+            continue  # a speck of the working picture, and less than a pixel of the image
         source = region.proposal.source if region.proposal else SOURCE
         found.append(Proposal(mask, float(scores[index]), source, classes[table.classes[index]]))
     return found
