@@ -19,6 +19,7 @@ from labeler_backend.heads.pixels import PixelHead
 from labeler_backend.heads.quality import Quality
 from labeler_backend.heads.types import Sample
 from labeler_backend.heads.windows import grown, shrunk
+from labeler_backend.masks import rle
 from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
 
