@@ -32,6 +32,11 @@ class Blend:
         """(K+1, gh, gw) float32."""
         return _logs(probabilities(self.neighbours, features), probabilities(self.logistic, features))
 
+    @property
+    def channels(self) -> int:
+        """That it looks at."""
+        return self.logistic.channels
+
     def tensors(self) -> dict[str, Any]:
         """What is saved."""
         return {**self.neighbours.tensors(), **self.logistic.tensors()}
@@ -152,7 +157,7 @@ def _held_out(
     classes: Sequence[str],
     known: dict[Recipe, list[FloatArray]],
 ) -> list[FloatArray]:
-    """Maps of every sample by models that had not seen it; `known` keeps them, so that a blend costs nothing."""
+    """Maps of every sample by models that had not seen it; `known` keeps them: blends cost nothing."""
     if recipe.parts:
         each = [_held_out(part, samples, folds, classes, known) for part in recipe.parts]
         return [_softmax(_logs(*one)) for one in zip(*each, strict=True)]
