@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from labeler_backend.backbone import hooks
 from labeler_backend.errors import WeightsError
 
 # transformers 5.x and DINOv3 say q_proj and k_proj, 4.5x says attention.attention.query and .key
 _QUERY, _KEY = ("q_proj", "query"), ("k_proj", "key")
 
 
+@dataclass(frozen=True, slots=True)
 class LastAttention:
     """What the hooks caught in one forward pass.
 
     Attributes:
-        query: (B, N, C) of the last layer, before rotation.
-        key: (B, N, C) of the last layer, before rotation.
-        rotation: cos and sin, (patches, C / heads) each, where the model has rotary position embeddings.
+        outputs: `query` and `key`, (B, N, C) each, of the last layer before rotation; `rotation`, cos and
+            sin of (patches, C / heads) each, where the model has rotary position embeddings.
     """
 
-    query: torch.Tensor
-    key: torch.Tensor
-    rotation: tuple[torch.Tensor, torch.Tensor] | None = None
+    outputs: dict[str, Any]
 
     def cls_row(self, heads: int, prefix: int) -> torch.Tensor:
         """(B, heads, patches) float32: softmax over all tokens of the [CLS] row, patches only.
@@ -39,11 +38,11 @@ class LastAttention:
             heads: attention heads.
             prefix: tokens before the patches, [CLS] and registers.
         """
-        batch, tokens, channels = self.key.shape
-        query = self.query[:, 0].float().reshape(batch, heads, channels // heads)
-        key = self.key.float().reshape(batch, tokens, heads, channels // heads)
-        if self.rotation is not None:
-            key = torch.cat([key[:, :prefix], _rotate(key[:, prefix:], *self.rotation)], dim=1)
+        batch, tokens, channels = self.outputs["key"].shape
+        query = self.outputs["query"][:, 0].float().reshape(batch, heads, channels // heads)
+        key = self.outputs["key"].float().reshape(batch, tokens, heads, channels // heads)
+        if "rotation" in self.outputs:
+            key = torch.cat([key[:, :prefix], _rotate(key[:, prefix:], *self.outputs["rotation"])], dim=1)
         scores = torch.einsum("bhd,bnhd->bhn", query, key) * (channels // heads) ** -0.5
         attention: torch.Tensor = scores.softmax(dim=-1)[:, :, prefix:]
         return attention
@@ -73,24 +72,10 @@ def last_projections(model: nn.Module) -> tuple[nn.Module, nn.Module]:
 def capture(model: nn.Module) -> Iterator[LastAttention]:
     """Catch the last layer's query and key (and the rotation) of the forward pass made inside.
 
-    Only of this thread's: others may be in the same model at the same time.
+    Only of this thread's.
     """
-    caught, mine = LastAttention(), threading.get_ident()
-
-    def keep(name: str) -> Any:
-        def hook(_module: Any, _inputs: Any, output: Any) -> None:
-            if threading.get_ident() == mine:
-                setattr(caught, name, output)
-
-        return hook
-
     query, key = last_projections(model)
-    hooks = [query.register_forward_hook(keep("query")), key.register_forward_hook(keep("key"))]
     rope = getattr(model, "rope_embeddings", None)
-    if rope is not None:
-        hooks.append(rope.register_forward_hook(keep("rotation")))
-    try:
-        yield caught
-    finally:
-        for hook in hooks:
-            hook.remove()
+    rotation = {} if rope is None else {"rotation": rope}
+    with hooks.outputs({"query": query, "key": key, **rotation}) as caught:
+        yield LastAttention(caught)

@@ -6,9 +6,10 @@ import hashlib
 import json
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ logger = logging.getLogger("labeler_backend")
 
 
 def rounded(features: Features) -> Features:
-    """What comes back from disk: tokens through float16 and back, attention as it is.
+    """What comes back from disk: tokens through float16 and back, all else as it is.
 
     Halves the cache. float16 keeps 11 bits of a number, more than bf16 computes with, and tokens leave a
     LayerNorm, far inside its range; attention goes down to 1e-8, below it.
@@ -36,8 +37,8 @@ def rounded(features: Features) -> Features:
 class FeatureCache:
     """A folder of features, the least recently used deleted first; any number of processes may share it.
 
-    An entry that is gone, damaged or not what it should be is a miss. Where nothing can be written (full
-    disk, read-only folder) it warns once and goes on reading.
+    An entry that is gone, damaged, without middle layers or not what it should be is a miss. Where
+    nothing can be written (full disk, read-only folder) it warns once and goes on reading.
     """
 
     def __init__(self, root: Path, max_bytes: int) -> None:
@@ -127,35 +128,46 @@ def encode_at_cached(
 
 
 def _serialise(features: Features) -> bytes:
+    tensors: dict[str, npt.NDArray[Any]] = {"attention": np.ascontiguousarray(features.attention, np.float32)}
     with np.errstate(over="ignore"):
-        tokens = np.ascontiguousarray(features.tokens, np.float16)
-    attention = np.ascontiguousarray(features.attention, np.float32)
+        tensors["tokens"] = np.ascontiguousarray(features.tokens, np.float16)
+    if features.middle is not None:
+        tensors["middle"] = np.ascontiguousarray(features.middle, np.float16)
     facts = {
         "image_size": features.image_size,
         "input_size": features.input_size,
         "model_key": features.model_key,
-        "crc32": _checksum(tokens, attention),
+        "crc32": _checksum(tensors),
     }
-    data: bytes = save({"tokens": tokens, "attention": attention}, metadata={"features": json.dumps(facts)})
+    data: bytes = save(tensors, metadata={"features": json.dumps(facts)})
     return data
 
 
-def _checksum(tokens: npt.NDArray[np.float16], attention: npt.NDArray[np.float32]) -> int:
-    return zlib.crc32(attention.tobytes(), zlib.crc32(tokens.tobytes()))
+def _checksum(tensors: Mapping[str, npt.NDArray[Any]]) -> int:
+    crc = 0
+    for name in ("tokens", "attention", "middle"):
+        if name in tensors:
+            crc = zlib.crc32(tensors[name].tobytes(), crc)
+    return crc
 
 
-def _deserialise(data: bytes) -> Features:
-    """Raises ValueError, KeyError, TypeError or SafetensorError where the data is not sound."""
-    tensors = load(data)
+def _deserialise(data: bytes) -> Features | None:
+    """None where an earlier version of the program wrote it, without the middle layers.
+
+    Raises ValueError, KeyError, TypeError or SafetensorError where the data is not sound.
+    """
+    tensors: dict[str, npt.NDArray[Any]] = load(data)
     header_end = 8 + int.from_bytes(data[:8], "little")  # the format's own: length, JSON header, tensors
     facts = json.loads(json.loads(data[8:header_end])["__metadata__"]["features"])
-    tokens, attention = tensors["tokens"], tensors["attention"]
-    if _checksum(tokens, attention) != facts["crc32"]:
+    if _checksum(tensors) != facts["crc32"]:
         raise ValueError("the checksum differs")
+    if "middle" not in tensors:
+        return None
     return Features(
-        tokens=tokens.astype(np.float32),
-        attention=attention,
+        tokens=tensors["tokens"].astype(np.float32),
+        attention=tensors["attention"],
         image_size=(facts["image_size"][0], facts["image_size"][1]),
         input_size=(facts["input_size"][0], facts["input_size"][1]),
         model_key=facts["model_key"],
+        middle=tensors["middle"],
     )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from labeler_backend.backbone import attention, preprocess
+from labeler_backend.backbone import attention, middle, preprocess
 from labeler_backend.backbone.device import dtype_name, one_thread_each, pick_device, pick_dtype
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.model import forward_options, load_model
@@ -39,7 +39,7 @@ class Encoder:
         heads: attention heads per layer.
         prefix_tokens: tokens before the patches: [CLS] and registers.
         device: where it runs.
-        dtype: what it computes in; Features are float32 always.
+        dtype: what it computes in; of Features, tokens and attention are float32 always.
     """
 
     model: nn.Module
@@ -153,10 +153,16 @@ class Encoder:
         height, width = input_size
         gh, gw = height // self.patch, width // self.patch
         resized = np.stack([preprocess.resize(image, input_size) for image in images])
-        with self._turn(), torch.inference_mode(), attention.capture(self.model) as last:
+        with (
+            self._turn(),
+            torch.inference_mode(),
+            attention.capture(self.model) as last,
+            middle.capture(self.model) as between,
+        ):
             tokens = self.model(self._pixels(resized), **forward_options(self.model)).last_hidden_state
             attended = last.cls_row(self.heads, self.prefix_tokens).cpu().numpy()
             patches = tokens[:, self.prefix_tokens :].float().cpu().numpy()
+            beside = between.patches(self.prefix_tokens).cpu().numpy()
         return [
             Features(
                 tokens=np.ascontiguousarray(patches[i].reshape(gh, gw, self.hidden_size)),
@@ -164,6 +170,7 @@ class Encoder:
                 image_size=(image.shape[0], image.shape[1]),
                 input_size=input_size,
                 model_key=self.model_key,
+                middle=np.ascontiguousarray(beside[i].reshape(gh, gw, -1)),
             )
             for i, image in enumerate(images)
         ]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+HalfArray = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,9 @@ class Features:
         input_size: (h, w) in pixels of what the model saw; h = gh·patch and w = gw·patch.
         model_key: identity of what computed this: model id, SHA-256 of the weights, dtype, preprocessing's
             version.
+        middle: (gh, gw, M) float16, patch tokens as the blocks at half and three quarters of the depth leave
+            them, side by side: outlines, texture and small things live there, while the last block's tokens
+            know what something is. None where an earlier version of the program stored the features.
     """
 
     tokens: FloatArray
@@ -29,6 +33,7 @@ class Features:
     image_size: tuple[int, int]
     input_size: tuple[int, int]
     model_key: str
+    middle: HalfArray | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -45,3 +50,10 @@ def unit_tokens(tokens: FloatArray) -> FloatArray:
     """(…, C) → the same at unit length."""
     length = np.linalg.norm(tokens, axis=-1, keepdims=True)
     return np.asarray(tokens / np.maximum(length, 1e-6), np.float32)
+
+
+def layered(tokens: FloatArray, middle: HalfArray | None) -> FloatArray:
+    """(…, C) and (…, M) → (…, C + M) float32, the last block's tokens first; (…, C) without middle ones."""
+    if middle is None:
+        return tokens
+    return np.concatenate([tokens, middle], axis=-1, dtype=np.float32)

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from labeler_backend.backbone.hooks import blocks
+
 
 class Gate:
     """Background threads stand still at their checkpoints while anybody does urgent work.
@@ -62,6 +64,5 @@ def check_between_layers(model: nn.Module, gate: Gate) -> None:
     def wait(_module: nn.Module, _args: Any) -> None:
         gate.checkpoint()
 
-    layers = max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len, default=None)
-    for layer in layers or ():
+    for layer in blocks(model):
         layer.register_forward_pre_hook(wait)

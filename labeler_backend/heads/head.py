@@ -45,16 +45,27 @@ class Head:
     instances: Instances
     novelty: Novelty
 
+    def understands(self, features: Features) -> bool:
+        """Whether it can answer about an image with such features."""
+        beside = 0 if features.middle is None else features.middle.shape[-1]
+        channels = features.tokens.shape[-1] + beside
+        return features.model_key == self.model_key and self.map.channels <= channels
+
     def class_map(self, image: RGB, features: Features) -> FloatArray:
         """(K+1, gh, gw) float32 probabilities, background first.
 
         Raises:
-            HeadError: features of another model.
+            HeadError: features of another model, or without the middle layers that it looks at.
         """
         if features.model_key != self.model_key:
             raise HeadError(
                 f"This head was trained on features of {self.model_key}, and these are of "
                 f"{features.model_key}: train it again with this model, or start with the model it knows."
+            )
+        if not self.understands(features):
+            raise HeadError(
+                "This head looks at middle layers, and an earlier version of the program stored these "
+                "features without: encode the image again."
             )
         return maps.probabilities(self.map, features)
 

@@ -107,7 +107,8 @@ def ingest(
     Args:
         records: of images; videos are left out.
         open_image: a record's picture, upright.
-        labeler: encodes what is not kept yet, or was encoded by other weights or at another size.
+        labeler: encodes what is not kept yet, or was encoded by other weights, at another size or
+            without middle layers.
         store: where to.
         progress: told after each record.
         tell: hears of everything that could not be taken as it is; nothing raises for the sake of one record.
@@ -204,13 +205,13 @@ class _Run:
             return
         key = image_key(image)
         facts = self.store.facts(key)
-        if facts is not None and self._fits(facts):
+        if facts is not None and self._fits(facts) and facts.middle:
             self._annotate(key, facts, marks, address)
         elif self._wins(key, marks):
             self._done(key, marks, lambda: self._put(key, image, marks, address))
 
     def _fits(self, facts: ImageFacts) -> bool:
-        """Whether features are such as the labeler would compute now."""
+        """Whether features are such as the labeler would compute now, but for middle layers."""
         same = facts.model_key == self.labeler.encoder.model_key
         return same and facts.grid == self.labeler.grid(facts.image_size)
 
@@ -224,6 +225,7 @@ class _Run:
             bool(self.source)
             and facts is not None
             and self._fits(facts)
+            and facts.middle
             and self.store.has(key, marks.revision)
             and marks.record.size in (None, facts.image_size)
         )

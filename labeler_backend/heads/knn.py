@@ -47,6 +47,11 @@ class Neighbours:
         shares = np.log(votes / votes.sum(axis=1, keepdims=True))
         return np.ascontiguousarray(shares.T.reshape(-1, *features.grid), np.float32)
 
+    @property
+    def channels(self) -> int:
+        """That it looks at."""
+        return int(self.memory.shape[1])
+
     def tensors(self) -> dict[str, Any]:
         """What is saved."""
         return {"memory": self.memory, "votes": self.votes}

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on tokens: from about five images on."""
+"""Multinomial logistic regression on tokens of several layers: from two images on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from labeler_backend.backbone.features import Features, FloatArray
+from labeler_backend.backbone.features import Features, FloatArray, layered
 from labeler_backend.heads.patches import Patches
 
 _STEPS = 50
@@ -16,10 +16,10 @@ _STEPS = 50
 
 @dataclass(frozen=True, slots=True)
 class Logistic:
-    """A linear map of tokens to log odds.
+    """A linear map of `layered` tokens to log odds.
 
     Attributes:
-        weight: (K+1, C) float32.
+        weight: (K+1, C) float32; where it was learned without middle layers, of the last block's tokens.
         bias: (K+1,) float32.
     """
 
@@ -28,8 +28,14 @@ class Logistic:
 
     def logits(self, features: Features) -> FloatArray:
         """(K+1, gh, gw) float32."""
-        found = features.tokens @ self.weight.T + self.bias
+        tokens = layered(features.tokens, features.middle)[..., : self.channels]
+        found = tokens @ self.weight.T + self.bias
         return np.ascontiguousarray(np.moveaxis(found, -1, 0), np.float32)
+
+    @property
+    def channels(self) -> int:
+        """That it looks at."""
+        return self.weight.shape[1]
 
     def tensors(self) -> dict[str, FloatArray]:
         """What is saved."""
@@ -49,8 +55,11 @@ def fit(patches: Patches, penalty: float = 1e-3, balance: float = 0.5) -> Logist
         penalty: on the squared weights of standardised tokens, per unit of mean loss.
         balance: 0 = patches count alike, 1 = classes count alike.
     """
-    mean, scale = patches.tokens.mean(axis=0), patches.tokens.std(axis=0) + 1e-6
-    tokens = torch.from_numpy((patches.tokens - mean) / scale)
+    beside = layered(patches.tokens, patches.middle)
+    mean, scale = beside.mean(axis=0), beside.std(axis=0) + 1e-6
+    beside = beside - mean
+    beside /= scale
+    tokens = torch.from_numpy(beside)
     targets = torch.from_numpy(patches.targets)
     share = (patches.targets * patches.weights[:, None]).sum(axis=0)
     each = (share / max(float(share.sum()), 1e-9)).clip(1e-6) ** -balance

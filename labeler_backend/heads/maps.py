@@ -32,6 +32,11 @@ class Blend:
         """(K+1, gh, gw) float32."""
         return _logs(probabilities(self.neighbours, features), probabilities(self.logistic, features))
 
+    @property
+    def channels(self) -> int:
+        """That it looks at."""
+        return self.logistic.channels
+
     def tensors(self) -> dict[str, Any]:
         """What is saved."""
         return {**self.neighbours.tensors(), **self.logistic.tensors()}

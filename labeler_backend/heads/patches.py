@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from labeler_backend.backbone.features import FloatArray
+from labeler_backend.backbone.features import FloatArray, HalfArray
 from labeler_backend.heads.types import Sample
+
+_Number = TypeVar("_Number", np.float32, np.float16)
 
 MOST = 60_000
 """Patches that one fit sees: more cost time, and teach next to nothing."""
@@ -20,14 +23,16 @@ class Patches:
     """Patches of several images.
 
     Attributes:
-        tokens: (n, C) float32.
+        tokens: (n, C) float32, the last block's.
         targets: (n, K+1) float32, rows sum to 1; background first.
         weights: (n,) float32, how much each counts.
+        middle: (n, M) float16, what the blocks between gave; None where there is nothing of some image.
     """
 
     tokens: FloatArray
     targets: FloatArray
     weights: FloatArray
+    middle: HalfArray | None = None
 
 
 def classes_of(samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -58,17 +63,32 @@ def table(samples: Sequence[Sample], classes: Sequence[str], seed: int = 0) -> P
     Where there are more than MOST, every class keeps what it has, up to an even share, and chance chooses;
     what is left of a class weighs as much as all of it did.
     """
-    tokens = [s.features.tokens.reshape(-1, s.features.tokens.shape[-1]) for s in samples]
     targets = np.concatenate([targets_of(s, classes).reshape(len(classes) + 1, -1).T for s in samples])
     shares = [s.trust * (1 - s.unknown.ravel() / np.float32(255)) for s in samples]
     weights = np.concatenate(shares).astype(np.float32)
     if len(weights) <= MOST:
-        return Patches(np.concatenate(tokens), targets, weights)
-    chosen, weights = _thinned(targets, weights, seed)
-    parts = np.split(chosen, np.cumsum([len(each) for each in tokens])[:-1])
-    # chosen image by image: the tokens of all images at once are the largest thing there is
-    kept = np.concatenate([each[part] for each, part in zip(tokens, parts, strict=True)])
-    return Patches(kept, targets[chosen], weights[chosen])
+        chosen: npt.NDArray[np.bool_] = np.ones(len(weights), bool)
+    else:
+        chosen, weights = _thinned(targets, weights, seed)
+    tokens = _chosen([s.features.tokens for s in samples], chosen)
+    middle = [s.features.middle for s in samples if s.features.middle is not None]
+    beside = _chosen(middle, chosen) if len(middle) == len(samples) else None
+    return Patches(tokens, targets[chosen], weights[chosen], beside)
+
+
+def alike(samples: Sequence[Sample]) -> list[Sample]:
+    """With middle layers all of them, or none: where some image was stored without, nothing else compares."""
+    if all(sample.features.middle is not None for sample in samples):
+        return list(samples)
+    return [replace(sample, features=replace(sample.features, middle=None)) for sample in samples]
+
+
+def _chosen(grids: Sequence[npt.NDArray[_Number]], chosen: npt.NDArray[np.bool_]) -> npt.NDArray[_Number]:
+    """(gh, gw, C) of each image → (n, C) of the patches chosen, image by image: all images at once are the
+    largest thing there is."""
+    flat = [grid.reshape(-1, grid.shape[-1]) for grid in grids]
+    parts = np.split(chosen, np.cumsum([len(each) for each in flat])[:-1])
+    return np.concatenate([each[part] for each, part in zip(flat, parts, strict=True)])
 
 
 def _thinned(targets: FloatArray, weights: FloatArray, seed: int) -> tuple[npt.NDArray[np.bool_], FloatArray]:

@@ -48,6 +48,8 @@ def to_bytes(image: StoredImage) -> bytes:
         "attention": np.ascontiguousarray(features.attention, np.float32),
         "picture": _png(image.picture),
     }
+    if features.middle is not None:
+        tensors["middle"] = np.ascontiguousarray(features.middle, np.float16)
     facts = {
         "image_size": features.image_size,
         "input_size": features.input_size,
@@ -87,6 +89,7 @@ def _read(data: bytes) -> StoredImage:
         image_size=(facts["image_size"][0], facts["image_size"][1]),
         input_size=(facts["input_size"][0], facts["input_size"][1]),
         model_key=facts["model_key"],
+        middle=tensors.get("middle"),  # files of earlier versions have none
     )
     proposals = tuple(Proposal(*proposal) for proposal in facts["proposals"])
     picture = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)

@@ -44,11 +44,13 @@ class ImageFacts:
         model_key: of its features.
         image_size: (H, W) in pixels.
         grid: (gh, gw) in patches.
+        middle: whether its features have middle layers.
     """
 
     model_key: str
     image_size: tuple[int, int]
     grid: tuple[int, int]
+    middle: bool = False
 
 
 @dataclass(slots=True)
@@ -98,7 +100,9 @@ class SampleStore:
             SampleError: it cannot be written.
         """
         features = sample.features
-        facts = ImageFacts(features.model_key, features.image_size, features.grid)
+        facts = ImageFacts(
+            features.model_key, features.image_size, features.grid, features.middle is not None
+        )
         data = to_bytes(StoredImage(features, sample.picture, sample.proposals))
         annotation = Annotation(
             sample.group,
@@ -348,7 +352,9 @@ class SampleStore:
     def _apply(self, place: Place, entry: dict[str, Any]) -> None:
         match entry:
             case {"op": "image", "key": key, "model_key": model, "image_size": [h, w], "grid": [gh, gw]}:
-                self._all.setdefault(key, _Known()).facts = ImageFacts(model, (h, w), (gh, gw))
+                self._all.setdefault(key, _Known()).facts = ImageFacts(
+                    model, (h, w), (gh, gw), entry.get("middle") is True
+                )
             case {"op": "annotation", "key": key, "revision": revision, "source": source}:
                 one = self._all.setdefault(key, _Known())
                 one.place, one.revision, one.source = place, revision, source
@@ -443,6 +449,7 @@ def _image_entry(key: str, facts: ImageFacts) -> dict[str, Any]:
         "model_key": facts.model_key,
         "image_size": [int(side) for side in facts.image_size],
         "grid": [int(side) for side in facts.grid],
+        "middle": facts.middle,
     }
 
 

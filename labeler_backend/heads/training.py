@@ -14,7 +14,7 @@ from labeler_backend.heads import instances, maps, novelty
 from labeler_backend.heads.errors import HeadError
 from labeler_backend.heads.evaluation import evaluate
 from labeler_backend.heads.head import Head
-from labeler_backend.heads.patches import classes_of
+from labeler_backend.heads.patches import alike, classes_of
 from labeler_backend.heads.promotion import Decision, decide, decide_changed
 from labeler_backend.heads.types import SHOWN, Metrics, Sample
 from labeler_backend.proposals.types import Proposal
@@ -80,7 +80,7 @@ def train(
     """
     start = time.monotonic()
     progress(0.0, "reading samples")
-    known = list(samples)
+    known = alike(list(samples))
     current, learned, remark = _comparable(known, current, learned)
     seen = frozenset(key for key, _ in learned)
     # only the first of each fold are measured: those that can be compared with what serves come first
@@ -138,9 +138,16 @@ def _comparable(
     """What serves and has learned from what; nothing, and a remark, where it understands other features."""
     if current is None or not known:
         return None, frozenset(), ""
+    if current.understands(known[0].features):
+        return current, learned, ""
     model_key = known[0].features.model_key
     if current.model_key == model_key:
-        return current, learned, ""
+        return (
+            None,
+            frozenset(),
+            " The head that serves looks at middle layers, which some images were stored without: the new "
+            "one was compared with what annotators see without a head.",
+        )
     return (
         None,
         frozenset(),

@@ -36,8 +36,8 @@ def test_model_without_attention_is_refused() -> None:
 
 
 def test_cls_row_by_hand() -> None:
-    last = LastAttention()
     # one head of two channels; [CLS], one register, two patches with scores 0, 0, √2·ln 3 / √2 = ln 3 and 0
-    last.query = torch.tensor([[[2**0.5, 0.0]] + [[9.0, 9.0]] * 3])
-    last.key = torch.tensor([[[0.0, 1.0], [0.0, 1.0], [torch.log(torch.tensor(3.0)), 1.0], [0.0, 1.0]]])
+    query = torch.tensor([[[2**0.5, 0.0]] + [[9.0, 9.0]] * 3])
+    key = torch.tensor([[[0.0, 1.0], [0.0, 1.0], [torch.log(torch.tensor(3.0)), 1.0], [0.0, 1.0]]])
+    last = LastAttention({"query": query, "key": key})
     assert torch.allclose(last.cls_row(heads=1, prefix=2), torch.tensor([[[3 / 6, 1 / 6]]]))

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,8 @@ def _features(seed: int = 0, side: int = 10) -> Features:
     random = np.random.default_rng(seed)
     tokens = random.normal(scale=3, size=(side, side, 48)).astype(np.float32)
     attention = (random.random((3, side, side)) ** 30).astype(np.float32)  # down to 1e-30 and less
-    return Features(tokens, attention, (100, 120), (side * 14, side * 14), "model:abc:fp32:p1")
+    middle = random.normal(scale=9, size=(side, side, 96)).astype(np.float16)
+    return Features(tokens, attention, (100, 120), (side * 14, side * 14), "model:abc:fp32:p1", middle)
 
 
 def _same_bits(first: Features, second: Features) -> bool:
@@ -63,6 +64,18 @@ def test_what_comes_back_is_what_went_in_rounded(cache: FeatureCache) -> None:
     assert np.allclose(found.tokens, features.tokens, rtol=1e-3, atol=1e-6)
     assert (found.attention == features.attention).all()
     assert _entries(cache) == [cache.path("a" * 64)]
+
+
+def test_an_entry_without_middle_layers_is_computed_again(
+    cache: FeatureCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As earlier versions of the program wrote them."""
+    cache.put("a" * 64, replace(_features(), middle=None))
+    assert _entries(cache)
+    assert cache.get("a" * 64) is None
+    assert not caplog.records
+    cache.put("a" * 64, _features())
+    assert cache.get("a" * 64) is not None
 
 
 def test_key_changes_with_pixels_shape_model_and_size(coffee: Image) -> None:
@@ -188,7 +201,7 @@ import sys
 from pathlib import Path
 from labeler_backend.backbone.cache import FeatureCache, rounded
 from tests.backbone.test_cache import _features, _same_bits
-cache, hits = FeatureCache(Path(sys.argv[1]), 120_000), 0
+cache, hits = FeatureCache(Path(sys.argv[1]), 320_000), 0
 for turn in range(150):
     seed = turn * 7 % 20
     found = cache.get(f"{seed:064d}"[::-1])

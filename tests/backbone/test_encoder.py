@@ -36,6 +36,15 @@ def _reference(folder: Path, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.
     return output.last_hidden_state, output.attentions[-1][:, :, 0]
 
 
+def _hidden_states(folder: Path, pixels: torch.Tensor, blocks: tuple[int, ...]) -> list[torch.Tensor]:
+    """(B, N, C) after each of these blocks, counted from 1, by transformers."""
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    options = {"interpolate_pos_encoding": True} if model.config.model_type == "vit" else {}
+    with torch.inference_mode():
+        states = model(pixels, output_hidden_states=True, **options).hidden_states
+    return [states[block] for block in blocks]
+
+
 def _pixels(image: Image, mean: list[float], std: list[float]) -> torch.Tensor:
     scaled = (image.astype(np.float64) / 255 - mean) / std
     return torch.from_numpy(scaled.transpose(2, 0, 1)[None].astype(np.float32))
@@ -58,6 +67,11 @@ class TestEveryFamily:
         assert features.tokens.dtype == features.attention.dtype == np.float32
         assert np.allclose(features.tokens.reshape(35, 48), hidden[0, prefix:], atol=1e-4)
         assert np.allclose(features.attention.reshape(3, 35), attended[0, :, prefix:], atol=1e-4)
+        assert features.middle is not None
+        # of three blocks, the first and the second
+        between = _hidden_states(folder, _pixels(image, tiny.MEAN, tiny.STD), (1, 2))
+        beside = torch.cat([one[0, prefix:] for one in between], dim=-1)
+        assert np.allclose(features.middle.reshape(35, 96), beside, rtol=2e-3, atol=1e-3)
         assert np.ptp(features.attention) > 0.02  # a uniform row would agree with anything
 
     def test_facts_come_from_the_config(self, family: str, tiny_folders: dict[str, Path]) -> None:
@@ -117,6 +131,20 @@ class TestRealModel:
         assert np.abs(features.attention.reshape(6, -1) - attended[0, :, 1:].numpy()).max() < 1e-4
         assert np.abs(features.tokens.reshape(-1, 384) - hidden[0, 1:].numpy()).max() < 1e-3
 
+    def test_middle_layers_are_the_hidden_states(
+        self, encoder: Encoder, dinov2_small: WeightsLocation, astronaut: Image
+    ) -> None:
+        images = [np.ascontiguousarray(one[:224, :308]) for one in (astronaut, astronaut[::-1])]
+        found = encoder.encode_at(images, [(224, 308)] * 2, batch_size=2)
+        mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+        for image, features in zip(images, found, strict=True):
+            expected = _hidden_states(dinov2_small.folder, _pixels(image, mean, std), (6, 9))
+            assert features.middle is not None
+            assert features.middle.shape == (16, 22, 2 * 384)
+            assert features.middle.dtype == np.float16
+            beside = torch.cat([hidden[0, 1:] for hidden in expected], dim=-1)
+            assert np.allclose(features.middle.reshape(352, -1), beside, rtol=2e-3, atol=5e-3)
+
     def test_same_bits_twice(self, encoder: Encoder, coffee: Image) -> None:
         first, second = (encoder.encode([coffee], size=224)[0] for _ in range(2))
         assert (first.tokens == second.tokens).all()
@@ -127,6 +155,9 @@ class TestRealModel:
         together = encoder.encode(images, size=224, batch_size=3)
         for image, features in zip(images, together, strict=True):
             alone = encoder.encode([image], size=224)[0]
+            assert features.middle is not None
+            assert alone.middle is not None
+            assert np.allclose(features.middle, alone.middle, atol=0.05)
             assert np.abs(features.tokens - alone.tokens).max() < 1e-3
             assert np.abs(features.attention - alone.attention).max() < 1e-3
 

@@ -40,6 +40,7 @@ def features_of(
         image_size=(image.shape[0], image.shape[1]),
         input_size=(grid[0] * 14, grid[1] * 14),
         model_key=model_key,
+        middle=random.normal(size=(*grid, 2 * channels)).astype(np.float16),
     )
 
 

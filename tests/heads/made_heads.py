@@ -48,6 +48,12 @@ def sample(key: str = "00", seed: int = 0, model_key: str = MODEL) -> Sample:
     )
 
 
+def with_middle(of: Sample, channels: int = 8) -> Sample:
+    """Its features with middle layers that know nothing."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (*of.features.grid, channels)).astype(np.float16)
+    return replace(of, features=replace(of.features, middle=noise))
+
+
 def metrics(pq: float, **more: Any) -> Metrics:
     """As good as `pq`; there was no class to measure the class map on."""
     return Metrics(

@@ -13,7 +13,7 @@ from labeler_backend.heads.errors import HeadError
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.training import train
 from labeler_backend.heads.types import Answer
-from tests.heads.made_heads import hurried, same, sample, trained
+from tests.heads.made_heads import hurried, same, sample, trained, with_middle
 
 ASKED = sample("new", 9)
 
@@ -73,6 +73,22 @@ def test_features_of_another_model_are_refused(head: Head, what: str) -> None:
     more = (ASKED.proposals,) if what != "class_map" else ()
     with pytest.raises(HeadError, match="of other:p1: train it again"):
         getattr(head, what)(ASKED.picture, other, *more)
+
+
+def test_middle_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head that looks at them refuses features without; one that does not answers as before."""
+    hurried(monkeypatch)
+    made = [sample(f"{i}", i) for i in range(2)]
+    beside = replace(ASKED.features, middle=np.ones((*ASKED.features.grid, 8), np.float16))
+    old = train(made, kind="logistic").head
+    map_of = old.class_map(ASKED.picture, ASKED.features)
+    assert np.array_equal(old.class_map(ASKED.picture, beside), map_of)
+    new = train([with_middle(one) for one in made], kind="logistic").head
+    again = Head.from_files(*new.to_files())
+    assert np.array_equal(again.class_map(ASKED.picture, beside), new.class_map(ASKED.picture, beside))
+    assert again.understands(beside)
+    with pytest.raises(HeadError, match="stored these features without: encode the image again"):
+        again.class_map(ASKED.picture, ASKED.features)
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,19 @@ def test_features_that_do_not_fit_are_computed_again_or_left_out(
         assert found.coverage.shape == (1, *world.labeler.side)
 
 
+@pytest.mark.parametrize("gone", [pytest.param(False, id="pictures there"), pytest.param(True, id="gone")])
+def test_without_middle_layers_an_image_is_encoded_again_where_it_can_be(world: World, gone: bool) -> None:
+    world.ingest(record(0, instance()))
+    old = only(world.store)
+    world.store.put(replace(old, features=replace(old.features, middle=None)), source=SOURCE)
+    assert only(SampleStore(world.store.folder)).features.middle is None
+    if gone:
+        world.pictures.clear()
+    done = world.ingest(record(0, instance()))
+    assert (done.images, done.encoded, done.left_out) == (1, int(not gone), 0)
+    assert (only(world.store).features.middle is None) == gone
+
+
 # --- size ---------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,21 @@ from tests.heads.made_patches import CHANNELS, features, patches
 ROWS = [0, 1, 2], [2, 2, 1]
 
 
+def test_it_sees_what_only_middle_layers_know() -> None:
+    plain = patches(60, 60)
+    apart = plain.targets.argmax(axis=1)[:, None].astype(np.float16)
+    model = fit(Patches(np.zeros_like(plain.tokens), plain.targets, plain.weights, apart))
+    asked = replace(features([0, 1]), middle=np.array([[[0], [1]]], np.float16))
+    assert model.channels == CHANNELS + 1
+    assert model.logits(asked).argmax(axis=0).tolist() == [[0, 1]]
+
+
+def test_learned_without_middle_layers_it_does_not_look_at_them() -> None:
+    model, asked = fit(patches(40, 40, 40)), features(*ROWS)
+    beside = replace(asked, middle=np.full((*asked.grid, 9), 1e4, np.float16))
+    assert np.array_equal(model.logits(beside), model.logits(asked))
+
+
 @pytest.mark.parametrize(
     "counts",
     [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labeler_backend.heads import patches
-from labeler_backend.heads.patches import classes_of, table, targets_of
+from labeler_backend.heads.patches import alike, classes_of, table, targets_of
 from labeler_backend.heads.types import BULK, Sample
 from tests.heads.made import sample
 
@@ -67,6 +67,25 @@ def test_rows_are_shares_however_much_overlaps() -> None:
     np.testing.assert_allclose(found.targets.sum(axis=1), 1, atol=1e-5)
     assert found.targets.min() > -1e-6
     assert found.tokens.shape == (40, 8)
+
+
+@pytest.mark.parametrize("most", [pytest.param(60_000, id="all"), pytest.param(15, id="thinned out")])
+def test_middle_layers_stay_with_their_tokens(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patches, "MOST", most)
+    made = [sample(n) for n in range(3)]
+    beside = [replace(s.features, middle=s.features.tokens.astype(np.float16)) for s in made]
+    found = table([replace(s, features=f) for s, f in zip(made, beside, strict=True)], ("cat", "dog"))
+    assert found.middle is not None
+    assert found.middle.dtype == np.float16
+    assert np.array_equal(found.middle, found.tokens)
+    assert len(found.middle) == len(found.targets) == min(most, 60)
+
+
+def test_middle_layers_of_some_images_are_of_no_use() -> None:
+    old = replace(sample(0), features=replace(sample(0).features, middle=None))
+    assert all(s.features.middle is None for s in alike([old, sample(1)]))
+    assert all(s.features.middle is not None for s in alike([sample(1), sample(2)]))
+    assert table([old, sample(1)], ("cat",)).middle is None
 
 
 def test_classes_are_sorted_and_come_from_all() -> None:

@@ -49,12 +49,26 @@ def assert_same(one: Sample, other: Sample) -> None:
         if isinstance(a, Features):
             assert a.tokens.tobytes() == b.tokens.tobytes()
             assert a.attention.tobytes() == b.attention.tobytes()
-            assert replace(a, tokens=b.tokens, attention=b.attention) == b
+            assert a.middle is not None
+            assert b.middle is not None
+            assert a.middle.dtype == b.middle.dtype == np.float16
+            assert a.middle.tobytes() == b.middle.tobytes()
+            assert replace(a, tokens=b.tokens, attention=b.attention, middle=b.middle) == b
         elif isinstance(a, np.ndarray):
             assert a.dtype == b.dtype
             assert np.array_equal(a, b), field.name
         else:
             assert a == b, field.name
+
+
+def test_an_image_of_an_earlier_version_has_no_middle_layers(store: SampleStore) -> None:
+    old = sample(0)
+    store.put(replace(old, features=replace(old.features, middle=None)))
+    store.put(sample(1))
+    found = again(store)
+    assert [one.features.middle is None for one in found] == [True, False]
+    facts = [found.facts(key_of(n)) for n in range(2)]
+    assert [one is not None and one.middle for one in facts] == [False, True]
 
 
 # --- coverage -----------------------------------------------------------------------------------------------

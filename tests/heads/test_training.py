@@ -16,7 +16,7 @@ from labeler_backend.heads.head import Head
 from labeler_backend.heads.training import FOLDS, Learned, Trained, split, train
 from labeler_backend.heads.types import Sample
 from labeler_backend.proposals.types import Proposal
-from tests.heads.made_heads import hurried, sample
+from tests.heads.made_heads import hurried, sample, with_middle
 
 
 @pytest.fixture(autouse=True)
@@ -340,6 +340,16 @@ def test_a_head_of_another_model_is_not_compared_with(served: Trained, count: in
     assert (found.before, found.better) == (alone.before, alone.better)
     assert found.reason.startswith(alone.reason)
     assert "understands features of other:p1" in found.reason
+
+
+def test_where_some_images_lack_middle_layers_nothing_looks_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = some(4)
+    new = train([with_middle(one) for one in made[:3]], kind="logistic")
+    mixed = train([*map(with_middle, made[:3]), made[3]], new.head, learned(new), kind="logistic")
+    plain = train(made, kind="logistic")
+    assert "some images were stored without" in mixed.reason
+    for name, value in plain.head.to_files()[0].items():
+        assert np.array_equal(mixed.head.to_files()[0][name], value), name
 
 
 def test_a_head_that_is_better_may_serve() -> None:
