@@ -19,6 +19,7 @@ from labeler_backend.heads.pixels import PixelHead
 from labeler_backend.heads.quality import Quality
 from labeler_backend.heads.types import Sample
 from labeler_backend.heads.windows import grown, shrunk
+from labeler_backend.masks import rle
 from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
 
@@ -169,6 +170,8 @@ def _answered(
         region = table.regions[index]
         mask = region.proposal.rle if region.proposal else None
         mask = mask or grown(region.window, table.members.size, image_size)
+        if not rle.area(mask):
+            continue  # a speck of the working picture, and less than a pixel of the image
         source = region.proposal.source if region.proposal else SOURCE
         found.append(Proposal(mask, float(scores[index]), source, classes[table.classes[index]]))
     return found

@@ -157,7 +157,7 @@ def _held_out(
     classes: Sequence[str],
     known: dict[Recipe, list[FloatArray]],
 ) -> list[FloatArray]:
-    """Maps of every sample by models that had not seen it; `known` keeps them: blends cost nothing."""
+    """Maps of every sample by models that had not seen it; `known` keeps them for a blend."""
     if recipe.parts:
         each = [_held_out(part, samples, folds, classes, known) for part in recipe.parts]
         return [_softmax(_logs(*one)) for one in zip(*each, strict=True)]

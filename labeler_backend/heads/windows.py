@@ -118,13 +118,16 @@ def grown(window: Window, work: tuple[int, int], size: tuple[int, int]) -> RLE:
 def counted(window: Window, cell: int) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
     """(h', w') uint8, how many pixels are set of each cell, and the (y, x) of the first cell.
 
+    A window without pixels, as an object too small for the working picture leaves, is one cell of nothing.
+
     Args:
         window: on the working picture.
         cell: its pixels each way, at most 15.
     """
     (y, x), (height, width) = window.corner, window.mask.shape
     top, left = y // cell, x // cell
-    rows, columns = -(-(y + height) // cell) - top, -(-(x + width) // cell) - left
+    rows = max(1, -(-(y + height) // cell) - top)
+    columns = max(1, -(-(x + width) // cell) - left)
     padded = np.zeros((rows * cell, columns * cell), np.uint8)
     y, x = y - top * cell, x - left * cell
     padded[y : y + height, x : x + width] = window.mask

@@ -87,3 +87,11 @@ def test_cells_count_their_pixels() -> None:
     expected = whole.reshape(6, 4, 6, 4).sum(axis=(1, 3))
     assert (top, left) == (1, 1)
     np.testing.assert_array_equal(cells, expected[1:5, 1:4])
+
+
+def test_a_window_without_pixels_counts_as_nothing() -> None:
+    """An object too small for the working picture must not end a batch."""
+    cells, first = counted(shrunk(rle.encode(np.zeros((40, 60), bool)), (20, 30)), 4)
+    assert cells.shape == (1, 1)
+    assert not cells.any()
+    assert first == (0, 0)
