@@ -1,0 +1,152 @@
+"""Outlines finer than patches: a small network, trained within seconds on the given frames of one video.
+
+A patch is 14 pixels wide. What is finer cannot be carried by correspondence of patches, but it looks alike in
+all frames of a video: the network learns from the given masks what pixels of an object look like, with maps
+that carry the errors of propagation as its input (compare Caelles et al. 2017, "One-Shot VOS").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from labeler_backend.backbone.features import FloatArray
+from labeler_backend.media import RGB
+from labeler_backend.video.basis import Tokens
+from labeler_backend.video.crops import Drawn, crop, log_odds
+from labeler_backend.video.outline_net import OutlineNet, channels_last, loss
+from labeler_backend.video.propagation import grown
+
+PIXELS = 16
+"""Working pixels per patch."""
+COMPONENTS = 24
+"""Of a token, the strongest, that the network sees."""
+STEPS = 60
+BATCH = 4
+RATE = 1e-2
+_SEEN = 0.1  # a window holds all patches that belong to the object by more than this
+_MARGIN = 2  # and so many patches around them
+_MEAN = np.array([123.7, 116.3, 103.5], np.float32)
+_DEVIATION = np.array([58.4, 57.1, 57.4], np.float32)
+
+LabelMap = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """One object's pixels in its window of the working picture.
+
+    Attributes:
+        logits: (h, w) float32, above 0 inside.
+        corner: the window's (y, x) in working pixels.
+    """
+
+    logits: FloatArray
+    corner: tuple[int, int]
+
+
+def working_picture(image: RGB, grid: tuple[int, int]) -> FloatArray:
+    """(H, W, 3) uint8 → (gh·PIXELS, gw·PIXELS, 3) float32, normalised."""
+    height, width = grid[0] * PIXELS, grid[1] * PIXELS
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    small = cv2.resize(image, (width, height), interpolation=method)
+    return np.asarray((small.astype(np.float32) - _MEAN) / _DEVIATION, np.float32)
+
+
+def token_input(tokens: Tokens) -> FloatArray:
+    """(gh, gw, COMPONENTS), the strongest components."""
+    count = min(COMPONENTS, tokens.evidence.shape[1] - 1)
+    return np.ascontiguousarray(tokens.evidence[:, :count]).reshape(*tokens.grid, count)
+
+
+def drawn(image: RGB, labels: LabelMap, tokens: Tokens, ids: Sequence[int]) -> list[Drawn]:
+    """Every object of a given frame, (H, W) labels, as the network learns from it."""
+    picture, inputs, (gh, gw) = working_picture(image, tokens.grid), token_input(tokens), tokens.grid
+    found = []
+    for one in ids:
+        mask = (labels == one).astype(np.float32)
+        if mask.any():
+            size = (picture.shape[1], picture.shape[0])
+            truth = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
+            coarse = np.asarray(cv2.resize(mask, (gw, gh), interpolation=cv2.INTER_AREA), np.float32)
+            found.append(Drawn(picture, truth, inputs, coarse))
+    return found
+
+
+def train(given: Sequence[Drawn], *, steps: int = STEPS, seed: int = 0) -> OutlineNet:
+    """The network of one video, from at least one object in one given frame; a seed fixes its weights."""
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(seed)
+        net = channels_last(OutlineNet(given[0].tokens.shape[2]))
+        optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-2)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.2)
+        for _ in range(steps):
+            crops = [crop(given[int(rng.integers(len(given)))], rng) for _ in range(BATCH)]
+            pictures, tokens, truth = (
+                torch.from_numpy(np.stack(parts)) for parts in zip(*crops, strict=True)
+            )
+            logits = net(pictures.contiguous(memory_format=torch.channels_last), tokens)
+            optimizer.zero_grad()
+            loss(logits, truth).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+    return net.eval().requires_grad_(False)
+
+
+def outline(net: OutlineNet, picture: FloatArray, tokens: FloatArray, share: FloatArray) -> Outline | None:
+    """One object in one frame; None where there is nothing of it.
+
+    Args:
+        net: of the video.
+        picture: from `working_picture`.
+        tokens: from `token_input`.
+        share: (gh, gw) how much of each patch is the object.
+    """
+    window = _window(share)
+    if window is None:
+        return None
+    rows, columns = window
+    pixels = tuple(slice(s.start * PIXELS, s.stop * PIXELS) for s in window)
+    odds = log_odds(share)[rows, columns]
+    colours = picture[pixels]
+    wide = cv2.resize(odds, (colours.shape[1], colours.shape[0]), interpolation=cv2.INTER_LINEAR)
+    seen = np.ascontiguousarray(np.dstack([colours, wide]).transpose(2, 0, 1))
+    beside = np.ascontiguousarray(np.dstack([tokens[rows, columns], odds]).transpose(2, 0, 1))
+    with torch.inference_mode():
+        asked = torch.from_numpy(seen)[None].contiguous(memory_format=torch.channels_last)
+        logits = net(asked, torch.from_numpy(beside)[None])[0].numpy()
+    return Outline(logits, (pixels[0].start, pixels[1].start))
+
+
+def _window(share: FloatArray) -> tuple[slice, slice] | None:
+    close = grown(share > _SEEN, _MARGIN)
+    rows, columns = np.flatnonzero(close.any(axis=1)), np.flatnonzero(close.any(axis=0))
+    if not len(rows):
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def to_labels(outlines: Mapping[int, Outline], grid: tuple[int, int], size: tuple[int, int]) -> LabelMap:
+    """Outlines by object id → (H, W) ids, 0 = none; where two claim a pixel, the surer one has it."""
+    labels = np.zeros(size, np.uint16)
+    best = np.zeros(size, np.float32)
+    scale = (size[0] / (grid[0] * PIXELS), size[1] / (grid[1] * PIXELS))
+    for one, found in outlines.items():
+        corners = [
+            (round(c * s), round((c + n) * s))
+            for c, n, s in zip(found.corner, found.logits.shape, scale, strict=True)
+        ]
+        (y0, y1), (x0, x1) = corners
+        full = cv2.resize(found.logits, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+        here, claimed = best[y0:y1, x0:x1], labels[y0:y1, x0:x1]
+        wins = full > here
+        here[wins], claimed[wins] = full[wins], one
+    return labels
