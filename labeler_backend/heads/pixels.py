@@ -27,8 +27,8 @@ from labeler_backend.proposals.types import Proposal
 
 COMPONENTS = 32
 """Principal components of the tokens that the head sees."""
-STEPS = 300
-STEPS_MOST = 600
+STEPS = 500
+STEPS_MOST = 800
 IMAGES_MOST = 200
 """More pictures than these teach outlines little, and would not fit in memory."""
 BATCH = 5
