@@ -98,8 +98,9 @@ def open_video(path: Path) -> Video:
     if not path.is_file():
         raise InputError(f"{path} is not a file: check the path.")
     with _sentences(path):
-        # with a protocol, so that no part of the name is taken for one; titles may be in any encoding
-        container = av.open(f"file:{path}", options=_OPENED, metadata_errors="replace")
+        # With a protocol, so that no part of the name is taken for one. `options`, for streams too, crashes
+        # PyAV 17.0 where streams are found on the way (FLV). Titles may be in any encoding.
+        container = av.open(f"file:{path}", container_options=_OPENED, metadata_errors="replace")
     try:
         video = Video(path, container, _moving_pictures(container, path))
         _check_whole(video)
