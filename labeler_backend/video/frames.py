@@ -30,8 +30,8 @@ def open_frames(path: Path, frame_rate: float | None = None) -> FrameSource:
     """Opens a video file, or a folder of pictures.
 
     A video file is read through once, without decoding it, so that every frame is known by its number and
-    its timestamp whatever the frame rate does; only raw streams and AVI with H.264, which have no display
-    order, are decoded for it.
+    its timestamp whatever the frame rate does; only what has no display order (raw streams, H.264 in AVI or
+    MXF) is decoded for it.
 
     Args:
         path: the file or the folder.

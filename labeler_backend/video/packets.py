@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 UNKNOWN = np.iinfo(np.int64).min
 _PLAYERS_RATE = Fraction(25)  # what FFmpeg takes where nothing says it
+_LOOKED_AT = 100  # pictures
 _ANEW = 1.0  # seconds that time falls back by where a recording begins that lacks its first key frame
 
 
@@ -86,11 +88,12 @@ def read_index(path: Path) -> PacketIndex:
     with open_video(path) as video:
         read = _read(video)
         base, rate = video.stream.time_base or Fraction(1), video.stream.average_rate or _PLAYERS_RATE
-        # AVI holds no display order: FFmpeg works it out where the codec lets it, and counts packets else
-        counted = video.container.format.name == "avi" and video.stream.codec_context.has_b_frames
+        reorders = video.stream.codec_context.has_b_frames
     if not read.shown.any():
         raise InputError(f"{path} has no frame that can be read: check that it plays.")
-    untold = UNKNOWN in read.pts or (counted and bool((np.diff(read.pts) > 0).all()))
+    # AVI and MXF hold no display order: FFmpeg works it out where the codec lets it, and counts packets else
+    counted = reorders and bool((np.diff(read.pts) > 0).all()) and not _comes_as_decoded(path)
+    untold = UNKNOWN in read.pts or counted
     order = np.argsort(_decoder_places(path, len(read.pts))) if untold else _order(read, base)
     packet_of = order[read.shown[order]]
     ticks, base = _ticks(read.pts[packet_of], untold, base, rate)
@@ -153,6 +156,14 @@ def _order(read: _Read, base: Fraction) -> Ints:
     part[known[1:]] = begins
     order: Ints = np.lexsort((read.pts, np.cumsum(part)))
     return order
+
+
+def _comes_as_decoded(path: Path) -> bool:
+    """Does the decoder give pictures in the order of their packets? By the first of them."""
+    with open_video(path) as video:
+        pictures = islice(video.numbered_pictures(enumerate(video.packets())), _LOOKED_AT)
+        numbers = [number for number, _ in pictures]
+    return numbers == sorted(numbers)
 
 
 def _decoder_places(path: Path, count: int) -> npt.NDArray[np.float64]:

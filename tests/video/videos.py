@@ -23,6 +23,7 @@ VIDEOS = [
     pytest.param("a.mkv", {"options": B_FRAMES}, id="mkv"),
     pytest.param("a.flv", {"options": B_FRAMES}, id="flv"),
     pytest.param("a.avi", {"options": B_FRAMES}, id="h264 in avi, which has no display order"),
+    pytest.param("a.mxf", {"options": B_FRAMES}, id="mxf, which has none either"),
     pytest.param("a.mov", {"options": B_FRAMES, "rotation": 90}, id="mov, rotated"),
     pytest.param("a.mp4", {"options": B_FRAMES, "sound_first": True}, id="sound before the pictures"),
     pytest.param(
