@@ -1,6 +1,7 @@
 """How much does a head know after N accepted images?
 
     python benchmarks/learning.py --data DIR [--data DIR ...] [--images 1 5 20] [--seeds 0 1 2]
+                                  [--json FILE [--resume]]
 
 For every data set (a folder named as one of benchmarks/splits/*.json), number of training images and seed:
 the first N images of the split's pool, shuffled with the seed, are learned from as `labeler train` does, and
@@ -15,6 +16,9 @@ all test images are measured. Methods in the same run:
 Figures: IoU of the foreground (mean over images); mIoU of the class map over classes in at least a fifth of
 the test images, without and with the background; mask AP at IoU 0.5 (COCO's, mean over classes); seconds of
 training.
+
+FILE is written after every row, and benchmarks/learning_curve.py draws it. With --resume, rows that it holds
+are not measured again.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +41,10 @@ from PIL import Image
 from pycocotools.coco import COCO
 from sklearn.ensemble import RandomForestClassifier
 
+from benchmarks.learning_results import Key, Results, Row, begun, key, write
 from labeler_backend.backbone.cache import FeatureCache
 from labeler_backend.backbone.features import FloatArray
+from labeler_backend.errors import LabelerError
 from labeler_backend.heads import maps
 from labeler_backend.heads.evaluation import average_precision
 from labeler_backend.heads.ingest import KEPT_ZOOM
@@ -81,6 +88,11 @@ class Said:
 Method = Callable[[Picture], Said]
 
 
+def task_of(data: str, person: bool) -> str:
+    """`figure` where all labels of an image are one object, else `objects`."""
+    return "figure" if data == "davis2016" or (person and data != "nuts_coco") else "objects"
+
+
 def truth_of(data: Path, name: str, person: bool) -> Iterator[tuple[str, rle.BoolMask]]:
     """Label and mask of every object of an image of one of the four data sets."""
     if data.name == "nuts_coco":
@@ -96,7 +108,7 @@ def truth_of(data: Path, name: str, person: bool) -> Iterator[tuple[str, rle.Boo
         sequence, frame = name.split("/")
         path = data / sequence / "labels" / f"{frame}.png"
     numbers = np.asarray(Image.open(path))
-    if person or data.name == "davis2016":
+    if task_of(data.name, person) == "figure":
         if numbers.any():
             yield "figure", numbers > 0
         return
@@ -296,7 +308,67 @@ def measure(method: Method, tests: Sequence[Picture], classes: Sequence[str]) ->
     }
 
 
-def main() -> None:
+def missing(data: str, args: argparse.Namespace, pool: int, known: set[Key]) -> list[Key]:
+    """What is to be measured where `pool` images can be learned from: all asked for, but the known."""
+    task = task_of(data, args.person)
+    asked = [
+        (data, task, count, seed, name)
+        for count in args.images
+        if count <= pool
+        for seed in args.seeds
+        for name in args.method
+    ]
+    return [one for one in asked if one not in known]
+
+
+def measured(labeler: Labeler, data: Path, args: argparse.Namespace, known: set[Key]) -> Iterator[Row]:
+    """The rows of one data set that are not known yet, one by one."""
+    split = json.loads((SPLITS / f"{data.name}.json").read_text(encoding="utf-8"))
+    todo = missing(data.name, args, len(split["pool"]), known)
+    if not todo:
+        return
+    tests = [picture(labeler, data, name, args.person) for name in split["test"]]
+    pool = {name: picture(labeler, data, name, args.person) for name in split["pool"]}
+    for _, task, count, seed, name in todo:
+        names = list(split["pool"])
+        random.Random(seed).shuffle(names)
+        learned = [pool[one] for one in names[:count]]
+        start = time.perf_counter()
+        method = METHODS[name](labeler, learned)
+        seconds = time.perf_counter() - start
+        found = measure(method, tests, classes_of([p.sample for p in learned]))
+        row = {"data": data.name, "task": task, "images": count, "seed": seed, "method": name}
+        yield {**row, **found, "seconds": seconds}
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measures, prints and writes row by row.
+
+    Raises:
+        LabelerError: the model, an image or the file of results cannot be used.
+    """
+    cache = FeatureCache(args.features, 1 << 34) if args.features else None
+    labeler = Labeler.load(args.model, device=args.device, size=args.size, cache=cache)
+    rows = begun(args.json, labeler.fingerprint) if args.resume else []
+    known = {key(row) for row in rows}
+    print(f"{labeler.fingerprint}\n")
+    print("| data | images | seed | method | foreground IoU | mIoU (with background) | AP50 | training, s |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    for data in args.data:
+        for row in measured(labeler, data, args, known):
+            rows.append(row)
+            if args.json:
+                write(args.json, Results(labeler.fingerprint, time.strftime("%Y-%m-%d"), rows))
+            print(
+                f"| {row['data']} | {row['images']} | {row['seed']} | {row['method']} "
+                f"| {row['foreground_iou']:.3f} | {row['miou']:.3f} ({row['miou_with_background']:.3f}) "
+                f"| {row['ap50']:.3f} | {row['seconds']:.0f} |",
+                flush=True,
+            )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs, and returns 2 with a sentence on stderr where that cannot be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--images", type=int, nargs="+", default=[1, 2, 5, 10, 20, 50])
@@ -307,41 +379,18 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--size", type=int, default=518)
     parser.add_argument("--features", type=Path, help="keep features in this folder")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
-    args = parser.parse_args()
-    cache = FeatureCache(args.features, 1 << 34) if args.features else None
-    labeler = Labeler.load(args.model, device=args.device, size=args.size, cache=cache)
-    results: list[dict[str, Any]] = []
-    print(f"{labeler.fingerprint}\n")
-    print("| data | images | seed | method | foreground IoU | mIoU (with background) | AP50 | training, s |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
-    for data in args.data:
-        split = json.loads((SPLITS / f"{data.name}.json").read_text(encoding="utf-8"))
-        tests = [picture(labeler, data, name, args.person) for name in split["test"]]
-        pool = {name: picture(labeler, data, name, args.person) for name in split["pool"]}
-        for count in (n for n in args.images if n <= len(pool)):
-            for seed in args.seeds:
-                names = list(split["pool"])
-                random.Random(seed).shuffle(names)
-                known = [pool[name] for name in names[:count]]
-                classes = classes_of([p.sample for p in known])
-                for name in args.method:
-                    start = time.perf_counter()
-                    method = METHODS[name](labeler, known)
-                    seconds = time.perf_counter() - start
-                    row = {"data": data.name, "images": count, "seed": seed, "method": name}
-                    row |= {**measure(method, tests, classes), "seconds": seconds}
-                    results.append(row)
-                    print(
-                        f"| {data.name} | {count} | {seed} | {name} | {row['foreground_iou']:.3f} "
-                        f"| {row['miou']:.3f} ({row['miou_with_background']:.3f}) | {row['ap50']:.3f} "
-                        f"| {seconds:.0f} |",
-                        flush=True,
-                    )
-    if args.json:
-        facts = {"fingerprint": labeler.fingerprint, "date": time.strftime("%Y-%m-%d"), "rows": results}
-        args.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    parser.add_argument("--json", type=Path, help="write all figures to this file, after every row")
+    parser.add_argument("--resume", action="store_true", help="skip the rows that are in the file of --json")
+    args = parser.parse_args(argv)
+    if args.resume and not args.json:
+        parser.error("--resume goes on with a file: name it with --json.")
+    try:
+        run(args)
+    except LabelerError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

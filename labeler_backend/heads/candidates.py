@@ -1,9 +1,10 @@
 """From the pixel head's maps and the emergent proposals to regions of which some are objects.
 
 Where objects touch, no single threshold parts them all. So every plausible reading is offered: connected
-parts at several thresholds, and their watersheds at several smoothings of the distance to the outline;
-`quality.py` says which reading is right, as component trees are used for cells (Arteta et al. 2012, "Learning
-to Detect Cells Using Non-overlapping Extremal Regions").
+parts at several thresholds, their watersheds at several smoothings of the distance to the outline, and what
+is of one class, in connected parts and as a whole (a pair of shoes may be one region or two); `quality.py`
+says which reading is right, as component trees are used for cells (Arteta et al. 2012, "Learning to Detect
+Cells Using Non-overlapping Extremal Regions").
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.measure import label
 from skimage.segmentation import watershed
 
 from labeler_backend.backbone.features import FloatArray
@@ -92,6 +94,15 @@ def _readings(maps: PixelMaps) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
             labels = _connected(mask)
             yield (WHOLE if threshold == READINGS[0][0] else CUT), labels
             yield from ((CUT, cut) for cut in _cuts(mask, labels, smoothings))
+    yield from ((CUT, labels) for labels in _named(maps))
+
+
+def _named(maps: PixelMaps) -> Iterator[npt.NDArray[np.int32]]:
+    """Connected parts of one class, and every class as a whole; nothing where there is only one class."""
+    if len(maps.classes) > 2:
+        named = np.where(maps.classes[0] < 0.5, maps.classes[1:].argmax(axis=0) + 1, 0).astype(np.int32)
+        yield np.asarray(label(named, background=0, connectivity=1), np.int32)
+        yield named
 
 
 def _connected(mask: BoolMask) -> npt.NDArray[np.int32]:

@@ -108,7 +108,7 @@ def measure(
     keep = _distinct(alike)
     common = np.column_stack(
         [
-            (np.where(alike[keep] > 0.7, emergent, 0)).max(axis=1, initial=0),
+            np.where(alike[keep] > 0.7, alike[keep] * emergent, 0).max(axis=1, initial=0),
             np.log1p((alike[keep] > 0.8) @ (source != EMERGENT)),
             np.where(source == WHOLE, alike[keep], 0).max(axis=1, initial=0),
             source[keep] == EMERGENT,

@@ -19,7 +19,7 @@ from labeler_backend.heads.usefulness import confidence
 from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
 
-FORMAT = 2
+FORMAT = 3
 """Of the files; another one is refused."""
 
 

@@ -47,13 +47,12 @@ class Logistic:
         return cls(np.asarray(tensors["weight"], np.float32), np.asarray(tensors["bias"], np.float32))
 
 
-def fit(patches: Patches, penalty: float = 1e-3, balance: float = 0.5) -> Logistic:
+def fit(patches: Patches, penalty: float = 1e-3) -> Logistic:
     """Cross entropy with soft targets and an L2 penalty, by L-BFGS; the same bits every time.
 
     Args:
         patches: of all images.
         penalty: on the squared weights of standardised tokens, per unit of mean loss.
-        balance: 0 = patches count alike, 1 = classes count alike.
     """
     beside = layered(patches.tokens, patches.middle)
     mean, scale = beside.mean(axis=0), beside.std(axis=0) + 1e-6
@@ -62,8 +61,7 @@ def fit(patches: Patches, penalty: float = 1e-3, balance: float = 0.5) -> Logist
     tokens = torch.from_numpy(beside)
     targets = torch.from_numpy(patches.targets)
     share = (patches.targets * patches.weights[:, None]).sum(axis=0)
-    each = (share / max(float(share.sum()), 1e-9)).clip(1e-6) ** -balance
-    weights = torch.from_numpy(patches.weights * (patches.targets @ each.astype(np.float32)))
+    weights = torch.from_numpy(patches.weights * (patches.targets @ _importance(share)))
     weights = weights / weights.sum()
     count, channels = targets.shape[1], tokens.shape[1]
     parameters = torch.zeros(count, channels + 1, requires_grad=True)
@@ -83,3 +81,16 @@ def fit(patches: Patches, penalty: float = 1e-3, balance: float = 0.5) -> Logist
     found = parameters.detach().numpy()
     weight = found[:, :-1] / scale
     return Logistic(weight.astype(np.float32), (found[:, -1] - weight @ mean).astype(np.float32))
+
+
+def _importance(share: FloatArray) -> FloatArray:
+    """(K+1,) how much a patch of the background and of each class counts, from how much there is of each.
+
+    Background and figure half way to equal shares: with equal ones the figure comes out too fat. Within the
+    figure classes count alike, else what is rare is never named.
+    """
+    parts = share / max(float(share.sum()), 1e-9)
+    figure = max(float(parts[1:].sum()), 1e-6)
+    within = (parts[1:] / figure).clip(1e-6)
+    named = 1 / (len(within) * within)
+    return np.asarray([max(float(parts[0]), 1e-6) ** -0.5, *(figure**-0.5 * named)], np.float32)

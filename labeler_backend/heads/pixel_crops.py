@@ -31,7 +31,7 @@ class Truth:
         picture: (h, w, 3) uint8 at the working size.
         emergent: (h, w, CHANNELS) uint8, see `emergence.py`.
         tokens: (T, gh, gw) float32, the token input.
-        classes: (h, w) uint8, 0 = background.
+        figure: (h, w) uint8, 1 = an object, 0 = background.
         depth: (h, w) float16: 0 outside, up to 1 in the middle of each object.
         weight: (h, w) float16, 0 where nobody said what it is.
         places: (n, 2) float32, y and x of a pixel inside each object.
@@ -40,34 +40,34 @@ class Truth:
     picture: RGB
     emergent: npt.NDArray[np.uint8]
     tokens: FloatArray
-    classes: npt.NDArray[np.uint8]
+    figure: npt.NDArray[np.uint8]
     depth: npt.NDArray[np.float16]
     weight: npt.NDArray[np.float16]
     places: FloatArray
 
 
-Batch = tuple[FloatArray, FloatArray, npt.NDArray[np.int64], FloatArray, FloatArray]
+Batch = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 def truth(sample: Sample, classes: Sequence[str], picture: RGB, tokens: FloatArray) -> Truth:
     """`Truth` of a sample at the size of `picture`. Instances of classes not asked for count as unknown."""
     size = (picture.shape[0], picture.shape[1])
-    number = {name: index + 1 for index, name in enumerate(classes)}
+    learned = [label in set(classes) for label in sample.labels]
     unknown = cv2.resize(sample.unknown, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
     weight = np.asarray(1 - unknown / np.float32(255), np.float32)
     owner, found = np.zeros(size, np.int32), [shrunk(mask, size) for mask in sample.masks]
-    named, depth = np.zeros(size, np.uint8), np.zeros(size, np.float32)
+    figure, depth = np.zeros(size, np.uint8), np.zeros(size, np.float32)
     places = []
     # the smaller lies above, as people label
     for index in sorted(range(len(found)), key=lambda i: -found[i].area):
         window = found[index]
         owner[window.place][window.mask] = index + 1
-        named[window.place][window.mask] = number.get(sample.labels[index], 0)
-        if sample.labels[index] not in number:
+        figure[window.place][window.mask] = learned[index]
+        if not learned[index]:
             weight[window.place][window.mask] = 0
     for index, window in enumerate(found):
         visible = Window(window.corner, owner[window.place] == index + 1)
-        if sample.labels[index] in number and visible.area:
+        if learned[index] and visible.area:
             depth[visible.place][visible.mask] = _depth(visible)
             weight[visible.place][visible.mask] *= 1 + SMALL / np.sqrt(visible.area)
             rows, columns = np.nonzero(visible.mask)
@@ -78,7 +78,7 @@ def truth(sample: Sample, classes: Sequence[str], picture: RGB, tokens: FloatArr
         picture,
         emergent(sample.proposals, size),
         tokens,
-        named,
+        figure,
         depth.astype(np.float16),
         weight.astype(np.float16),
         np.asarray(places, np.float32).reshape(-1, 2),
@@ -112,10 +112,10 @@ def normalised(picture: RGB) -> FloatArray:
 def batch(
     truths: Sequence[Truth], chances: npt.NDArray[np.float64], size: int, rng: np.random.Generator
 ) -> Batch:
-    """`size` random crops: pictures, tokens, classes, depth and weight, stacked, channels first."""
+    """`size` random crops: pictures, tokens, figure, depth and weight, stacked, channels first."""
     crops = [_crop(truths[int(rng.choice(len(truths), p=chances))], rng) for _ in range(size)]
-    pictures, tokens, classes, depth, weight = (np.stack(part) for part in zip(*crops, strict=True))
-    return pictures, tokens, classes.astype(np.int64), depth, weight
+    pictures, tokens, figure, depth, weight = (np.stack(part) for part in zip(*crops, strict=True))
+    return pictures, tokens, figure, depth, weight
 
 
 def _crop(of: Truth, rng: np.random.Generator) -> tuple[FloatArray, ...]:
@@ -132,7 +132,7 @@ def _crop(of: Truth, rng: np.random.Generator) -> tuple[FloatArray, ...]:
     return (
         np.ascontiguousarray(np.dstack([picture, found]).transpose(2, 0, 1), np.float32),
         _token_crop(of, placed),
-        cut(of.classes.astype(np.float32), _NEAREST),
+        cut(of.figure.astype(np.float32), _NEAREST),
         np.clip(cut(of.depth.astype(np.float32), _LINEAR), 0, 1),
         cut(of.weight.astype(np.float32), _NEAREST),
     )
@@ -140,7 +140,7 @@ def _crop(of: Truth, rng: np.random.Generator) -> tuple[FloatArray, ...]:
 
 def _placement(of: Truth, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """(3, 3): pixel of the crop → pixel of the picture."""
-    height, width = of.classes.shape
+    height, width = of.figure.shape
     centre = rng.uniform((0, 0), (height, width))
     if len(of.places) and rng.random() < 0.7:
         centre = of.places[rng.integers(len(of.places))] + rng.uniform(-0.3, 0.3, 2) * CROP
@@ -160,7 +160,7 @@ def _token_crop(of: Truth, placed: npt.NDArray[np.float64]) -> FloatArray:
     """Tokens where the crop lies, one per STRIDE pixels of it."""
     middle = (STRIDE - 1) / 2
     to_crop = np.array([[STRIDE, 0, middle], [0, STRIDE, middle], [0, 0, 1]])
-    (gh, gw), (height, width) = of.tokens.shape[1:], of.classes.shape
+    (gh, gw), (height, width) = of.tokens.shape[1:], of.figure.shape
     across, down = gw / width, gh / height
     to_grid = np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])
     matrix, side = (to_grid @ placed @ to_crop)[:2], CROP // STRIDE

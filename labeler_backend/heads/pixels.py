@@ -1,4 +1,4 @@
-"""The pixel head: sharp class maps, and how deep inside an object each pixel lies.
+"""The pixel head: what is figure to the pixel, and how deep inside an object each pixel lies.
 
 A patch is 14 pixels wide; many objects are smaller, and touching ones share patches. This head sees the
 picture's own pixels, and takes from the backbone what kind of thing they belong to. It learns from a handful
@@ -27,8 +27,8 @@ from labeler_backend.proposals.types import Proposal
 
 COMPONENTS = 32
 """Principal components of the tokens that the head sees."""
-STEPS = 300
-STEPS_MOST = 600
+STEPS = 500
+STEPS_MOST = 800
 IMAGES_MOST = 200
 """More pictures than these teach outlines little, and would not fit in memory."""
 BATCH = 5
@@ -83,13 +83,18 @@ class PixelHead:
             proposals: the emergent ones, by falling score.
         """
         picture = working_picture(image, features, self.zoom)
+        size = picture.shape[1], picture.shape[0]
         found = emergent(proposals, (picture.shape[0], picture.shape[1])) / np.float32(255)
         channels = np.dstack([normalised(picture), found]).transpose(2, 0, 1)
         pixels = torch.from_numpy(np.ascontiguousarray(channels))[None]
         tokens = torch.from_numpy(_token_input(features, class_map, self.mean, self.basis))[None]
         with torch.inference_mode():
-            logits = self.net(pixels.contiguous(memory_format=torch.channels_last), tokens)[0]
-            return PixelMaps(torch.softmax(logits[:-1], 0).numpy(), torch.sigmoid(logits[-1]).numpy())
+            figure, depth = torch.sigmoid(
+                self.net(pixels.contiguous(memory_format=torch.channels_last), tokens)[0]
+            ).numpy()
+        kinds = class_map[1:] / np.maximum(class_map[1:].sum(axis=0), 1e-9)
+        sharp = [cv2.resize(kind, size, interpolation=cv2.INTER_LINEAR) * figure for kind in kinds]
+        return PixelMaps(np.asarray([1 - figure, *sharp], np.float32), depth)
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Plain arrays, as safetensors holds them."""
@@ -108,7 +113,7 @@ class PixelHead:
             for name, value in tensors.items()
             if name.startswith("net.")
         }
-        net = PixelNet(3 + CHANNELS, state["tokens.1.weight"].shape[1], state["out.weight"].shape[0] // 4 - 2)
+        net = PixelNet(3 + CHANNELS, state["tokens.1.weight"].shape[1] + 1)
         net.load_state_dict(state)
         mean, basis = (np.asarray(tensors[name], np.float32) for name in ("mean", "basis"))
         return cls(mean, basis, float(tensors["zoom"][0]), _ready(net))
@@ -173,14 +178,13 @@ def fit(
     ]
     trust = np.array([sample.trust for sample in samples], np.float64)
     steps = steps or min(STEPS_MOST, STEPS + 2 * len(samples))
-    net = _train(truths, trust / trust.sum(), len(classes), steps, rng, seed, progress)
+    net = _train(truths, trust / trust.sum(), steps, rng, seed, progress)
     return PixelHead(mean, basis, zoom, net)
 
 
 def _train(
     truths: Sequence[Truth],
     chances: npt.NDArray[np.float64],
-    classes: int,
     steps: int,
     rng: np.random.Generator,
     seed: int,
@@ -188,15 +192,16 @@ def _train(
 ) -> PixelNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _channels_last(PixelNet(3 + CHANNELS, len(truths[0].tokens), classes))
-        rarity = _rarity(truths, classes)
+        net = _channels_last(PixelNet(3 + CHANNELS, len(truths[0].tokens)))
         optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.15)
         for step in range(steps):
-            pictures, tokens, named, depth, weight = map(torch.from_numpy, batch(truths, chances, BATCH, rng))
+            pictures, tokens, figure, depth, weight = map(
+                torch.from_numpy, batch(truths, chances, BATCH, rng)
+            )
             logits = net(pictures.contiguous(memory_format=torch.channels_last), tokens)
             optimizer.zero_grad()
-            loss(logits, named, depth, weight, rarity).backward()  # type: ignore[no-untyped-call]
+            loss(logits, figure, depth, weight).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -212,15 +217,6 @@ def _channels_last(net: PixelNet) -> PixelNet:
     """The layout in which a CPU convolves fastest."""
     out: PixelNet = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return out
-
-
-def _rarity(truths: Sequence[Truth], classes: int) -> torch.Tensor:
-    """(K + 1,): with one class, how much of it there is is no matter of imbalance."""
-    if classes == 1:
-        return torch.ones(2)
-    each = [np.bincount(t.classes.ravel(), minlength=classes + 1) for t in truths]
-    counts = np.sum(each, axis=0) + 1.0
-    return torch.from_numpy((counts.sum() / counts) ** 0.35).float()
 
 
 def _whitening(samples: Sequence[Sample]) -> tuple[FloatArray, FloatArray]:
@@ -241,7 +237,8 @@ def _whitening(samples: Sequence[Sample]) -> tuple[FloatArray, FloatArray]:
 def _token_input(
     features: Features, class_map: FloatArray, mean: FloatArray, basis: FloatArray
 ) -> FloatArray:
-    """(COMPONENTS + K + 1, gh, gw): whitened tokens, and the class map's log probabilities."""
+    """(COMPONENTS + K + 2, gh, gw): whitened tokens, log probabilities of the map, log odds of its figure."""
     white = np.moveaxis((features.tokens - mean) @ basis, -1, 0)
-    logs = np.log(np.clip(class_map, 1e-7, 1)) / 4
-    return np.ascontiguousarray(np.concatenate([white, logs]), np.float32)
+    clipped = np.clip(class_map, 1e-7, 1)
+    odds = np.log(clipped[1:].sum(axis=0) / clipped[0])
+    return np.ascontiguousarray(np.concatenate([white, np.log(clipped) / 4, odds[None]]), np.float32)

@@ -46,6 +46,22 @@ def test_touching_discs_are_offered_as_one_too() -> None:
     assert max(iou(mask, both) for mask in masks_of(whole)) > 0.9
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        pytest.param(lambda left, right, far: right, id="one of two classes that touch"),
+        pytest.param(lambda left, right, far: left, id="a connected part of the other"),
+        pytest.param(lambda left, right, far: left | far, id="all of that class"),
+    ],
+)
+def test_what_is_of_one_class_is_offered(wanted) -> None:
+    left, right, far = disc(50, 40, 16), disc(50, 60, 16) & ~disc(50, 40, 16), disc(100, 110, 8)
+    figure = maps_of(left | right | far).depth
+    classes = np.stack([1 - figure, figure * (left | far), figure * right])
+    found = masks_of(gather(PixelMaps(classes, figure), []))
+    assert max(iou(mask, wanted(left, right, far)) for mask in found) > 0.9
+
+
 def test_proposals_are_kept_with_their_own_masks() -> None:
     mine = Proposal(rle.encode(disc(50, 50, 20)), 0.5, "spectral")
     speck = Proposal(rle.encode(disc(50, 50, 0)), 0.5, "spectral")

@@ -94,7 +94,7 @@ def test_middle_layers(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        pytest.param({"format": 3}, "format is 3 and not 2", id="of-the-future"),
+        pytest.param({"format": 4}, "format is 4 and not 3", id="of-the-future"),
         pytest.param({"format": None}, "format is None", id="no-format"),
         pytest.param({"classes": None}, "damaged", id="classes"),
         pytest.param({"classes": 5}, "damaged", id="classes-of-a-strange-type"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from labeler_backend.heads import logistic
 from labeler_backend.heads.logistic import Logistic, fit
 from labeler_backend.heads.patches import Patches
 from tests.heads.made_patches import CHANNELS, features, patches
@@ -52,8 +53,8 @@ def test_the_same_bits_every_time() -> None:
 
 def test_soft_targets_are_learned_as_shares() -> None:
     tokens = np.repeat(np.eye(CHANNELS, dtype=np.float32)[:2], 50, axis=0)
-    targets = np.repeat(np.array([[0.8, 0.2], [0.3, 0.7]], np.float32), 50, axis=0)
-    model = fit(Patches(tokens, targets, np.ones(100, np.float32)), penalty=1e-6, balance=0)
+    targets = np.repeat(np.array([[0.8, 0.2], [0.2, 0.8]], np.float32), 50, axis=0)
+    model = fit(Patches(tokens, targets, np.ones(100, np.float32)), penalty=1e-6)
     logits = tokens[[0, -1]] @ model.weight.T + model.bias
     chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(chances, targets[[0, -1]], atol=0.02)
@@ -73,11 +74,23 @@ def test_a_stronger_penalty_is_less_sure() -> None:
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_balance_makes_rare_classes_likelier() -> None:
-    blurred = patches(500, 10, spread=1.0)
-    asked = features([0, 1], spread=0)
-    rare = [fit(blurred, 1e-1, balance).logits(asked)[1].sum() for balance in (0.0, 0.5, 1.0)]
-    assert rare == sorted(rare)
+@pytest.mark.parametrize(
+    ("share", "counts"),
+    [
+        pytest.param((90, 10), (0.75, 0.25), id="one class, half way to its equal share"),
+        pytest.param((50, 40, 10), (0.5, 0.25, 0.25), id="classes alike"),
+        pytest.param((80, 19, 1), (2 / 3, 1 / 6, 1 / 6), id="both"),
+    ],
+)
+def test_how_much_background_and_classes_count(share: tuple[int, ...], counts: tuple[float, ...]) -> None:
+    found = np.array(share) * logistic._importance(np.array(share, np.float32))
+    np.testing.assert_allclose(found / found.sum(), counts, rtol=1e-5)
+
+
+def test_a_rare_class_is_named_among_the_others() -> None:
+    model = fit(patches(500, 200, 4, spread=1.0), 1e-1)
+    odds = model.logits(features([2], spread=0)).ravel()
+    assert odds[2] > odds[1]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_what_nobody_labelled_weighs_nothing_and_others_keep_their_class() -> No
     unknown[:, 0] = 255
     one = dataclasses.replace(one, unknown=unknown)
     made = truth(one, CLASSES, one.picture, np.zeros((1, *GRID), np.float32))
-    assert set(np.unique(made.classes)) == {0, 1}
+    assert set(np.unique(made.figure)) == {0, 1}
     assert (made.weight[disc(70, 90, 14)] == 0).all()
     assert (made.weight[:, :6] == 0).all()
     assert (made.weight[disc(30, 30, 12) & (np.arange(SIZE[1]) > 20)] > 1).all()
