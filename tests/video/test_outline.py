@@ -1,0 +1,100 @@
+"""Outlines: what the network learns from one frame, and how windows become labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from labeler_backend.masks.metrics import iou
+from labeler_backend.video.basis import find_basis, in_basis, projected
+from labeler_backend.video.crops import CROP, carried, crop
+from labeler_backend.video.outline import (
+    PIXELS,
+    Outline,
+    drawn,
+    outline,
+    to_labels,
+    token_input,
+    train,
+    working_picture,
+)
+from labeler_backend.video.propagate import shares_of
+from tests.video.moving import GRID, SIZE, encode, scene
+
+
+def test_it_draws_finer_than_patches() -> None:
+    image, labels = scene([(60, 60)])
+    features = encode(image)
+    basis = find_basis([features])
+    tokens = in_basis(basis, projected(basis, features), features.grid)
+    net = train(drawn(image, labels, tokens, [1]))
+    other, truth = scene([(75, 130)])
+    features = encode(other)
+    tokens = in_basis(basis, projected(basis, features), features.grid)
+    share = shares_of(truth, [1], GRID)[..., 1]
+    found = outline(net, working_picture(other, GRID), token_input(tokens), share)
+    assert found is not None
+    fine = to_labels({1: found}, GRID, SIZE) == 1
+    blocks = np.kron(share > 0.5, np.ones((14, 14), bool))
+    assert iou(fine, truth == 1) > max(0.9, iou(blocks, truth == 1) + 0.05)
+
+
+def test_without_any_share_there_is_no_outline() -> None:
+    image, _ = scene([(60, 60)])
+    tokens = np.zeros((*GRID, 3), np.float32)
+    nothing = np.zeros(GRID, np.float32)
+    assert outline(None, working_picture(image, GRID), tokens, nothing) is None  # type: ignore[arg-type]
+
+
+def test_objects_that_a_frame_does_not_show_are_not_learned() -> None:
+    image, labels = scene([(60, 60)])
+    features = encode(image)
+    basis = find_basis([features])
+    tokens = in_basis(basis, projected(basis, features), features.grid)
+    assert len(drawn(image, labels, tokens, [1, 5])) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        pytest.param((GRID[0] * PIXELS, GRID[1] * PIXELS), 16 * 32, id="as large as the working picture"),
+        pytest.param((GRID[0] * PIXELS * 2, GRID[1] * PIXELS * 2), 4 * 16 * 32, id="twice as large"),
+        pytest.param((GRID[0] * PIXELS // 2, GRID[1] * PIXELS // 2), 16 * 32 // 4, id="half as large"),
+    ],
+)
+def test_the_surer_outline_has_a_pixel(size: tuple[int, int], expected: int) -> None:
+    weak = Outline(np.full((16, 64), 1.0, np.float32), (16, 16))
+    strong = Outline(np.full((16, 32), 2.0, np.float32), (16, 48))
+    outside = Outline(np.full((16, 16), -1.0, np.float32), (64, 64))
+    labels = to_labels({3: weak, 9: strong, 4: outside}, GRID, size)
+    assert (labels == 9).sum() == expected
+    assert (labels == 3).sum() == expected
+    assert not (labels == 4).any()
+
+
+def test_crops_show_the_same_place_in_all_their_layers() -> None:
+    image, labels = scene([(60, 60)])
+    features = encode(image)
+    basis = find_basis([features])
+    one = drawn(image, labels, in_basis(basis, projected(basis, features), features.grid), [1])[0]
+    marked = type(one)(np.dstack([one.truth] * 3), one.truth, one.coarse[..., None], one.coarse)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        picture, tokens, truth = crop(marked, rng)
+        assert picture.shape == (4, CROP, CROP)
+        assert tokens.shape == (2, CROP // 8, CROP // 8)
+        if truth.std() > 0.1:
+            # colour is truth, scaled and shifted by the colour noise; patches are truth, blurred
+            assert np.corrcoef(picture[0].ravel(), truth.ravel())[0, 1] > 0.999
+            small = truth.reshape(CROP // 8, 8, CROP // 8, 8).mean((1, 3))
+            assert np.corrcoef(tokens[0].ravel(), small.ravel())[0, 1] > 0.85
+
+
+def test_a_carried_map_is_wrong_mostly_at_the_border() -> None:
+    truth = np.zeros((20, 30), np.float32)
+    truth[5:15, 8:22] = 1
+    rng = np.random.default_rng(0)
+    errors = np.mean([(carried(truth, rng) > 0.5) != (truth > 0.5) for _ in range(50)], axis=0)
+    assert errors[9:11, 13:17].max() < 0.05
+    assert errors[:2].max() < 0.05
+    assert errors[5, 10:20].mean() > 0.1
