@@ -271,6 +271,7 @@ def tell(name: str, figures: tuple[Metrics, Metrics], trained: Json, seconds: fl
     (folder / f"learning-{name}.json").write_text(json.dumps(said, indent=1))
 
 
+@pytest.mark.timeout(900)
 def test_what_was_annotated_is_learned_and_can_be_rolled_back(
     start: Start, tmp_path: Path, artifacts: Path
 ) -> None:
