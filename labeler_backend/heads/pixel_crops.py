@@ -52,7 +52,7 @@ Batch = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 def truth(sample: Sample, classes: Sequence[str], picture: RGB, tokens: FloatArray) -> Truth:
     """`Truth` of a sample at the size of `picture`. Instances of classes not asked for count as unknown."""
     size = (picture.shape[0], picture.shape[1])
-    learned = [label in set(classes) for label in sample.labels]
+    learned = [label in classes for label in sample.labels]
     unknown = cv2.resize(sample.unknown, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
     weight = np.asarray(1 - unknown / np.float32(255), np.float32)
     owner, found = np.zeros(size, np.int32), [shrunk(mask, size) for mask in sample.masks]
@@ -114,7 +114,7 @@ def batch(
 ) -> Batch:
     """`size` random crops: pictures, tokens, figure, depth and weight, stacked, channels first."""
     crops = [_crop(truths[int(rng.choice(len(truths), p=chances))], rng) for _ in range(size)]
-    pictures, tokens, figure, depth, weight = (np.stack(part) for part in zip(*crops, strict=True))
+    pictures, tokens, figure, depth, weight = map(np.stack, zip(*crops, strict=True))
     return pictures, tokens, figure, depth, weight
 
 

@@ -83,8 +83,8 @@ class PixelHead:
             proposals: the emergent ones, by falling score.
         """
         picture = working_picture(image, features, self.zoom)
-        size = picture.shape[1], picture.shape[0]
-        found = emergent(proposals, (picture.shape[0], picture.shape[1])) / np.float32(255)
+        height, width = picture.shape[:2]
+        found = emergent(proposals, (height, width)) / np.float32(255)
         channels = np.dstack([normalised(picture), found]).transpose(2, 0, 1)
         pixels = torch.from_numpy(np.ascontiguousarray(channels))[None]
         tokens = torch.from_numpy(_token_input(features, class_map, self.mean, self.basis))[None]
@@ -93,7 +93,7 @@ class PixelHead:
                 self.net(pixels.contiguous(memory_format=torch.channels_last), tokens)[0]
             ).numpy()
         kinds = class_map[1:] / np.maximum(class_map[1:].sum(axis=0), 1e-9)
-        sharp = [cv2.resize(kind, size, interpolation=cv2.INTER_LINEAR) * figure for kind in kinds]
+        sharp = [cv2.resize(kind, (width, height), interpolation=cv2.INTER_LINEAR) * figure for kind in kinds]
         return PixelMaps(np.asarray([1 - figure, *sharp], np.float32), depth)
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:

@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from torch import nn
 
 WIDTHS = (16, 24, 32)
-STRIDE = 8
-"""Pictures must be multiples of it."""
 
 
 class OutlineNet(nn.Module):
