@@ -86,15 +86,16 @@ def _emergent(proposals: Sequence[Proposal], size: tuple[int, int]) -> list[Regi
 
 
 def _readings(maps: PixelMaps) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
-    """Label maps (h, w), 0 = nothing."""
+    """Label maps (h, w), 0 = nothing; what is of one class before all cuts, so that none displaces it."""
     figure = 1 - maps.classes[0]
+    yield WHOLE, _connected(figure > READINGS[0][0])
+    yield from ((CUT, labels) for labels in _named(maps))
     for threshold, smoothings in READINGS:
         mask = figure > threshold
         if mask.any():
             labels = _connected(mask)
-            yield (WHOLE if threshold == READINGS[0][0] else CUT), labels
+            yield CUT, labels
             yield from ((CUT, cut) for cut in _cuts(mask, labels, smoothings))
-    yield from ((CUT, labels) for labels in _named(maps))
 
 
 def _named(maps: PixelMaps) -> Iterator[npt.NDArray[np.int32]]:
