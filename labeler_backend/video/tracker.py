@@ -28,6 +28,9 @@ LOOKS = 0.5
 """Weight of the appearance model beside correspondence."""
 STRIDE = 6
 """Patches by which an object moves at most from one frame to the next."""
+DOUBTFUL = 0.2
+"""Chance that a patch is of an object that is missing, above which it is not remembered as something else:
+what has been hidden for a while could never come back."""
 _SEEN = 0.1
 
 
@@ -75,7 +78,9 @@ class Tracker:
         shares[asked] = pooled(carried[asked], looks[asked], LOOKS)
         self._learn(tokens, shares, carried)
         self._last = shares.reshape(*tokens.grid, channels)
-        self._memory.add(index, passed_frame(tokens.keys, self._last))
+        missing = ~presence(self._last)
+        doubtful = looks[:, 1:][:, missing].max(axis=1, initial=0) > DOUBTFUL
+        self._memory.add(index, passed_frame(tokens.keys, self._last, doubtful))
         return self._last
 
     def _asked(self) -> npt.NDArray[np.intp]:
