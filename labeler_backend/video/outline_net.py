@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from labeler_backend.unet import TokenUNet
 
 
-CORRECTION = 1.5
-"""Log odds by which the network corrects the coarse map at most. It has seen a handful of frames: where the
-light changes, or the background, it errs without bound, and the coarse map does not."""
-COARSE = 3.0
-"""Weight of the coarse map, whose log odds come divided by three."""
-
-
 class OutlineNet(TokenUNet):
-    """Of colours and a coarse map, a correction of that map.
-
-    It does not know which object it draws, so any number of them share it.
-    """
+    """Of colours and a coarse map. It does not know which object it draws, so any number of them share it."""
 
     def __init__(self, tokens: int) -> None:
         """Args: components of a token; the coarse map comes on top of them."""
         super().__init__(4, tokens + 1, 1, widths=(16, 24, 32), dilations=(1, 2))
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, picture: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """(B, 4, h, w), colours and the coarse map, and (B, T + 1, any grid) → (B, h, w) logits."""
-        correction = super().forward(picture, tokens)[:, 0]
-        return CORRECTION * torch.tanh(correction / CORRECTION) + COARSE * picture[:, 3]
+        return super().forward(picture, tokens)[:, 0]
 
 
 def loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
