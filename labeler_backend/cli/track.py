@@ -163,7 +163,8 @@ def _masks(init: Path | None, init_frame: int, keyframes: list[str], boxes: Path
 def _track(job: Job, out: Path, model: Any, existing: Any, as_json: bool) -> None:
     from exporters.video.davis import as_png
     from exporters.video.single import write_mot, write_youtube_vis
-    from labeler_backend.track.run import run, summary_json
+    from labeler_backend.track.finish import summary_json
+    from labeler_backend.track.run import run
     from labeler_backend.track.types import Formats
 
     formats = Formats(as_png, write_youtube_vis, write_mot)

@@ -80,9 +80,7 @@ class Folder:
             except (ValueError, TypeError, KeyError):
                 self.done = []
             if [one.frame for one in self.done] != list(range(frames)):
-                raise OutputError(
-                    f"The state of the run in {self.out} is damaged: start anew with --overwrite."
-                )
+                raise OutputError(_damaged(self.out))
             write_bytes(self._log, "".join(f"{line}\n" for line in lines).encode())
 
     def save(self, carried: Carried) -> None:
@@ -119,19 +117,26 @@ class Folder:
         except OSError as error:
             raise OutputError(f"{path} is gone or damaged: start anew with --overwrite.") from error
 
-    def keep_settings(self, settings: Mapping[str, Any], resumed: bool) -> None:
+    def keep_settings(self, settings: Mapping[str, Any], resumed: bool) -> bool:
         """Checks that a resumed run has the settings it had; those of a new one come with its first frame.
 
+        Returns:
+            Whether there is a run to go on with.
+
         Raises:
-            LabelerError: it has not.
+            LabelerError: it has other settings, or nobody can tell.
         """
         path = self.out / _STATE / _SETTINGS
         if resumed and path.exists():
-            before = json.loads(path.read_text("utf-8"))
+            try:
+                before = json.loads(path.read_text("utf-8"))
+            except ValueError as error:
+                raise OutputError(_damaged(self.out)) from error
             if before != settings:
                 raise LabelerError(changed_settings(self.out, before, settings))
-        else:
-            self._settings = settings
+            return True
+        self._settings = settings
+        return False
 
 
 @contextmanager
@@ -202,6 +207,10 @@ def _sweep(out: Path) -> None:
     for folder in (out, out / MASKS, out / _STATE):
         for part in folder.glob(".*.part"):
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _damaged(out: Path) -> str:
+    return f"The state of the run in {out} is damaged: start anew with --overwrite."
 
 
 def _done(line: str) -> Done:

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from labeler_backend import __version__
 from labeler_backend.backbone.features import Features
 from labeler_backend.batch.errors import Interrupted
-from labeler_backend.batch.output import FAILURES, guarded
+from labeler_backend.batch.output import guarded
 from labeler_backend.batch.stopping import interruptible
 from labeler_backend.boxes import Box
 from labeler_backend.errors import InputError
-from labeler_backend.files import replacing
 from labeler_backend.media import RGB
 from labeler_backend.track import folder, resuming
 from labeler_backend.track.boxes_file import read_boxes
-from labeler_backend.track.folder import BOXES, MASKS, OVERLAY, TRACKS, Existing, Folder
+from labeler_backend.track.finish import ShowOverlay, finish, stoppable
+from labeler_backend.track.folder import Existing, Folder
 from labeler_backend.track.given import Masks, check_count, digest, masks_in_boxes, together
 from labeler_backend.track.masks import read_masks
-from labeler_backend.track.overlay import write_overlay
 from labeler_backend.track.types import Formats, FrameModel, Job, Progress, Summary
 from labeler_backend.video.frames import FrameSource, open_frames
 from labeler_backend.video.info import VideoInfo
-from labeler_backend.video.propagate import SIZE, Carried, Reached, propagate
+from labeler_backend.video.propagate import Carried, Encode, Reached, propagate
 from labeler_backend.video.sizing import short_side
-from labeler_backend.video.tracks import mask_record
 
 SAVE_EVERY = 10.0
 """Seconds between two states that a run which is killed can go on from."""
 
 Show = Callable[[Progress], None]
-ShowOverlay = Callable[[int, int], None]
 
 
 def run(
@@ -72,47 +69,53 @@ def run(
             given = _given(masks, boxes, frames, model)
             size = job.size or short_side((one for masks in given for one in masks.values()), model.patch)
             job = replace(job, size=size)
-            target.keep_settings(_settings(job, frames, given, model), resumed=existing == "resume")
+            settings = _settings(job, frames, given, model)
+            goes_on = target.keep_settings(settings, resumed=existing == "resume")
             with interruptible() as stopped:
-                run_ = _Run(job, frames, given, model, target, show, stopped)
-                problem = run_.carry()
-                name = job.input.resolve().name
-                _finish(target, frames, name, formats, problem, _stoppable(show_overlay, target, stopped))
+                session = _Session(
+                    frames, given, partial(model.encode_frame, size=size), target, show, stopped
+                )
+                problem = session.carry(goes_on)
+                drawn = stoppable(show_overlay, target, stopped)
+                finish(target, frames, job.input.resolve().name, formats, problem, drawn)
     if problem is not None:
         raise InputError(f"{problem} {len(target.done)} frames before it are done and kept in {out}.")
-    return run_.summary()
+    return session.summary(size)
 
 
-class _Run:
-    """Masks carried through a video, one session of it."""
+class _Session:
+    """Masks carried through a video, from where it was left."""
 
     def __init__(
         self,
-        job: Job,
         frames: FrameSource,
         given: Sequence[Masks],
-        model: FrameModel,
+        encode: Encode,
         target: Folder,
         show: Show,
         stopped: Callable[[], bool],
     ) -> None:
-        self._frames, self._given, self._model = frames, given, model
+        self._frames, self._given, self._see = frames, given, encode
         self._target, self._show, self._stopped = target, show, stopped
-        self._reached = (
-            resuming.load(target.reached) if target.reached.exists() else [Reached() for _ in given]
-        )
-        target.go_on(self._reached[0].index + 1)
-        self._before, self._encoded, self._seconds = len(target.done), 0, 0.0
-        self._size = job.size or SIZE
+        self._reached = [Reached() for _ in given]
+        self._before, self._encoded, self._failed, self._seconds = 0, 0, 0, 0.0
 
-    def carry(self) -> InputError | None:
+    def carry(self, goes_on: bool) -> InputError | None:
         """All frames that are not done; returns what makes it impossible to go on, if anything does.
+
+        Args:
+            goes_on: whether there is a run to go on with.
 
         Raises:
             Interrupted: somebody asked to stop.
             InputError: nothing is done, and nothing can be.
         """
         started = time.perf_counter()
+        if goes_on and self._target.reached.exists():
+            self._reached = resuming.load(self._target.reached)
+        self._target.go_on(self._reached[0].index + 1)
+        self._before = len(self._target.done)
+        self._failed = sum(bool(one.problem) for one in self._target.done)
         self._tell()
         problem = None
         try:
@@ -128,24 +131,25 @@ class _Run:
         self._seconds = time.perf_counter() - started
         return problem
 
-    def summary(self) -> Summary:
-        """What has been done."""
+    def summary(self, size: int) -> Summary:
+        """What has been done; `size`: short side in pixels of what the model saw."""
         done = self._target.done
         return Summary(
             out=str(self._target.out),
             frames=len(done),
-            failed=sum(bool(one.problem) for one in done),
+            failed=self._failed,
             given=[one.frame for one in done if one.given],
             objects=sorted({number for one in done for number in one.confidence}),
-            size=self._size,
+            size=size,
             now=len(done) - self._before,
             wall_seconds=round(self._seconds, 3),
         )
 
     def _carry(self) -> None:
         saved, pause = time.perf_counter(), SAVE_EVERY
-        for carried in together(self._ways()):
+        for carried in together(self._ways()) if self._before < len(self._frames) else ():
             self._target.save(carried)
+            self._failed += bool(carried.problem)
             self._tell()
             if self._stopped():
                 raise _Stop
@@ -154,6 +158,9 @@ class _Run:
                 self._save()
                 saved = time.perf_counter()
                 pause = max(SAVE_EVERY, 20 * (saved - begun))
+        if len(self._target.done) == len(self._frames):
+            for one in self._reached:
+                one.tracker = None  # megabytes that nobody needs any more
 
     def _ways(self) -> list[Iterator[Carried]]:
         pairs = zip(self._given, self._reached, strict=True)
@@ -164,13 +171,13 @@ class _Run:
         if self._stopped() and len({one.index for one in self._reached}) == 1:
             raise _Stop
         self._encoded += 1
-        features = self._model.encode_frame(image, self._size)
+        features = self._see(image)
         self._tell()
         return features
 
     def _save(self) -> None:
         """Where to go on; only what has masks counts."""
-        if all(one.index == len(self._target.done) - 1 for one in self._reached):
+        if self._target.done and all(one.index == len(self._target.done) - 1 for one in self._reached):
             self._target.flush()
             with guarded(self._target.out):
                 resuming.save(self._target.reached, self._reached)
@@ -178,8 +185,7 @@ class _Run:
     def _tell(self) -> None:
         count, done = len(self._frames), len(self._target.done)
         seen = (self._encoded - sum(map(len, self._given))) // len(self._given) + self._before
-        failed = sum(bool(one.problem) for one in self._target.done)
-        self._show(Progress(count, done, min(max(seen, done), count), failed))
+        self._show(Progress(count, done, min(max(seen, done), count), self._failed))
 
 
 class _Stop(Exception):
@@ -203,47 +209,6 @@ def _settings(job: Job, frames: FrameSource, given: Sequence[Masks], model: Fram
         "model": model.fingerprint,
         "size": job.size,
     }
-
-
-def _finish(
-    target: Folder,
-    frames: FrameSource,
-    name: str,
-    formats: Formats,
-    problem: InputError | None,
-    show_overlay: ShowOverlay,
-) -> None:
-    """What is made of the masks that there are; each file whole or not at all."""
-    info = replace(frames.info, frame_count=len(target.done))
-    video = mask_record(target.carried(), name, info)
-    with guarded(target.out):
-        formats.youtube_vis(target.out / TRACKS, video, f"Tracks by Emergent Labeler {__version__}")
-        formats.mot(target.out / BOXES, video)
-        with replacing(target.out / FAILURES) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            failed = [(one.frame, one.problem) for one in target.done if one.problem]
-            for frame, reason in [*failed, *([(len(target.done), str(problem))] if problem else [])]:
-                file.write(json.dumps({"frame": frame, "reason": reason}) + "\n")
-        write_overlay(target.out / OVERLAY, frames, target, show_overlay)
-
-
-def _stoppable(show: ShowOverlay, target: Folder, stopped: Callable[[], bool]) -> ShowOverlay:
-    """The same, which also ends where somebody asked to stop."""
-
-    def shown(done: int, of: int) -> None:
-        show(done, of)
-        if stopped() and done < of:
-            raise Interrupted(
-                f"Stopped; all masks are kept in {target.out}, the overlay is missing: go on with --resume."
-            )
-
-    return shown
-
-
-def summary_json(summary: Summary) -> dict[str, Any]:
-    """What `--json` prints."""
-    files = {"masks": MASKS, "tracks": TRACKS, "boxes": BOXES, "overlay": OVERLAY, "failures": FAILURES}
-    paths = {key: str(Path(summary.out) / name) for key, name in files.items()}
-    return {**asdict(summary), "frames_per_second": round(summary.frames_per_second, 3), **paths}
 
 
 def _interrupted(target: Folder, frames: int) -> str:

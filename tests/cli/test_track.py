@@ -100,10 +100,10 @@ def test_ctrl_c_says_how_to_go_on(
     asked: list[Any], labels: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stopped(Colours):
-        def encode_frame(self, *given: Any) -> Any:
+        def encode_frame(self, *given: Any, **size: Any) -> Any:
             if len(self.seen) == 4:
                 os.kill(os.getpid(), signal.SIGINT)
-            return super().encode_frame(*given)
+            return super().encode_frame(*given, **size)
 
     monkeypatch.setattr(loading, "load_tracker", lambda *given: Stopped())
     result = track("in", "--init", "a.png", "--out", "out")

@@ -20,7 +20,8 @@ from pycocotools import mask as coco_mask
 from labeler_backend.batch.errors import Interrupted, OutputError
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.masks.metrics import iou
-from labeler_backend.track.run import run, summary_json
+from labeler_backend.track.finish import summary_json
+from labeler_backend.track.run import run
 from labeler_backend.track.types import Job, Progress, Summary
 from labeler_backend.video.tracks import Box
 from tests.track import fakes
@@ -248,7 +249,8 @@ def test_a_run_that_is_done_can_be_resumed(tmp_path: Path, labels: list[Any]) ->
     before = watched(tmp_path / "out")
     (tmp_path / "out" / "overlay.mp4").unlink()
     assert track(tmp_path, what, model, existing="resume").now == 0
-    assert len(model.seen) == 1
+    assert model.seen == []
+    assert (tmp_path / "out" / ".labeler" / "track" / "reached").stat().st_size < 1000
     assert watched(tmp_path / "out") == before
     assert (tmp_path / "out" / "overlay.mp4").exists()
 
@@ -263,6 +265,29 @@ def test_stopping_while_the_overlay_is_drawn_keeps_the_masks(tmp_path: Path, lab
     assert not (tmp_path / "out" / "overlay.mp4").exists()
     assert not list((tmp_path / "out").glob(".overlay*"))
     assert track(tmp_path, job(tmp_path, labels, 0), existing="resume").now == 0
+
+
+def test_what_was_stopped_before_its_first_frame_is_no_run(tmp_path: Path, labels: list[Any]) -> None:
+    boxes = write_boxes(tmp_path / "b.txt", [(2, 1), (6, 2)])
+    with pytest.raises(Interrupted, match=f"0 of {COUNT} frames"):
+        track(tmp_path, Job(tmp_path / "in", boxes=boxes, size=140), show=stopping(0))
+    assert track(tmp_path, job(tmp_path, labels, 0)).now == COUNT
+
+
+@pytest.mark.parametrize("name", ["settings.json", "frames.jsonl", "reached"])
+def test_a_damaged_state_is_one_sentence(tmp_path: Path, labels: list[Any], name: str) -> None:
+    track(tmp_path, job(tmp_path, labels, 0))
+    (tmp_path / "out" / ".labeler" / "track" / name).write_bytes(b"{}")
+    with pytest.raises(LabelerError, match=r"damaged.*--overwrite|other settings"):
+        track(tmp_path, job(tmp_path, labels, 0), existing="resume")
+    assert track(tmp_path, job(tmp_path, labels, 0), existing="overwrite").now == COUNT
+
+
+def test_a_mask_that_is_gone_is_one_sentence(tmp_path: Path, labels: list[Any]) -> None:
+    track(tmp_path, job(tmp_path, labels, 0))
+    (tmp_path / "out" / "masks" / "00004.png").unlink()
+    with pytest.raises(OutputError, match=r"00004\.png is gone or damaged: start anew with --overwrite"):
+        track(tmp_path, job(tmp_path, labels, 0), existing="resume")
 
 
 def test_other_settings_cannot_go_on(tmp_path: Path, labels: list[Any]) -> None:
