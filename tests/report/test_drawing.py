@@ -4,7 +4,7 @@ from skimage import data
 
 from labeler_backend.masks.rle import encode
 from labeler_backend.proposals.types import Proposal
-from labeler_backend.report.drawing import color_of, overlay, thumbnail
+from labeler_backend.report.drawing import Mark, color_of, marked, overlay, thumbnail
 
 
 def proposal(shape: tuple[int, int], rows: slice, columns: slice, score: float) -> Proposal:
@@ -63,3 +63,21 @@ def test_colors_are_distinct_and_repeat_late() -> None:
     colors = [color_of(k) for k in range(21)]
     assert len(set(colors)) == 21
     assert color_of(21) == color_of(0)
+
+
+def test_a_caption_is_in_the_lower_left_corner() -> None:
+    image = data.coffee()
+    drawn = marked(image, [], "frame 12")
+    changed = np.argwhere((drawn != image).any(axis=2))
+    assert changed.min(axis=0)[0] > image.shape[0] * 0.9
+    assert changed.max(axis=0)[1] < image.shape[1] * 0.3
+    np.testing.assert_array_equal(marked(image, []), image)
+
+
+def test_marks_have_their_own_colours_and_the_later_is_on_top() -> None:
+    image = data.coffee()
+    below, above = np.zeros(image.shape[:2], bool), np.zeros(image.shape[:2], bool)
+    below[100:300, 100:400] = above[200:280, 200:300] = True
+    drawn = marked(image, [Mark(below, (255, 0, 0), "1"), Mark(above, (0, 0, 255), "2")])
+    assert towards(image[150, 150], drawn[150, 150], (255, 0, 0))
+    assert towards(image[250, 250], drawn[250, 250], (0, 0, 255))
