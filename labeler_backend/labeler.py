@@ -13,8 +13,10 @@ from labeler_backend.backbone.cache import FeatureCache, encode_cached
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import target_size
+from labeler_backend.boxes import Box, mask_in_box
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.types import Answer
+from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
 from labeler_backend.proposals.objects import side_by_side
 from labeler_backend.proposals.pools import PoolCache
@@ -22,6 +24,7 @@ from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSetting
 from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.settings import load_settings
+from labeler_backend.video.propagate import SIZE as FRAME_SIZE
 
 DEFAULT_SIZE = 518
 POOL = 100
@@ -110,6 +113,15 @@ class Labeler:
     def encode(self, images: Sequence[RGB]) -> list[Features]:
         """Features of upright (H, W, 3) uint8 images; read from the cache where they are in it."""
         return encode_cached(self.encoder, self.cache, images, self.size)
+
+    def encode_frame(self, frame: RGB) -> Features:
+        """Features of a video's upright (H, W, 3) uint8 frame, at the size at which masks are carried."""
+        return encode_cached(self.encoder, self.cache, [frame], FRAME_SIZE, "short")[0]
+
+    def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
+        """(H, W) bool: the object in a box (x, y, width, height in pixels), nothing outside it."""
+        pool = self.pool(image, self.encode([image])[0])
+        return mask_in_box(pool, box, (image.shape[0], image.shape[1]))
 
     def propose(self, image: RGB, features: Features) -> list[Proposal]:
         """Proposals for one image, by falling score; named where there is a head."""
