@@ -10,9 +10,7 @@ import numpy as np
 
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
-
-Box = tuple[float, float, float, float]
-"""x, y, width, height in pixels."""
+from labeler_backend.video.tracks import Box
 
 _AGREES = 0.5
 _ALIKE = 0.85

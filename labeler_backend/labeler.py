@@ -13,7 +13,7 @@ from labeler_backend.backbone.cache import FeatureCache, encode_cached
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import target_size
-from labeler_backend.boxes import Box, mask_in_box
+from labeler_backend.boxes import mask_in_box
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.types import Answer
 from labeler_backend.masks.rle import BoolMask
@@ -25,6 +25,7 @@ from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.settings import load_settings
 from labeler_backend.video.propagate import SIZE as FRAME_SIZE
+from labeler_backend.video.tracks import Box
 
 DEFAULT_SIZE = 518
 POOL = 100

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labeler_backend.boxes import Box
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
 from labeler_backend.video.frames import BrokenFrame, FrameSource
 from labeler_backend.video.outline import LabelMap
 from labeler_backend.video.propagate import Carried, Encode, propagate
+from labeler_backend.video.tracks import Box
 
 Masks = Callable[[RGB, Box], BoolMask]
 """What is in a box of a picture: (H, W) bool, something within the box."""

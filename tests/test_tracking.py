@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
-from labeler_backend.boxes import Box, mask_in_box
+from labeler_backend.boxes import mask_in_box
 from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
 from labeler_backend.tracking import Unbroken, carry_boxes, groups
 from labeler_backend.video.info import VideoInfo
 from labeler_backend.video.source import BrokenFrame, Frame, FrameSource
-from tests.video.moving import RADIUS, SIZE, encode, video
+from labeler_backend.video.tracks import Box
+from tests.video.moving import RADIUS, SIZE, around, encode, video
 
 COUNT = 8
 
@@ -38,12 +38,6 @@ def two_cats() -> tuple[list[RGB], list[BoolMask], list[BoolMask]]:
     paths = [[(35, 40 + 12 * t) for t in range(COUNT)], [(105, 170 - 12 * t) for t in range(COUNT)]]
     frames, labels = video(paths)
     return [f.image for f in frames], [one == 1 for one in labels], [one == 2 for one in labels]
-
-
-def around(mask: BoolMask) -> Box:
-    rows, columns = np.nonzero(mask)
-    x, y = columns.min(), rows.min()
-    return float(x), float(y), float(columns.max() + 1 - x), float(rows.max() + 1 - y)
 
 
 def ellipse(image: RGB, box: Box) -> BoolMask:

@@ -1,28 +1,19 @@
-"""Boxes through a video, as people drew or corrected them: a `result` → on which frames each object is known.
-
-A track that we answer with consists of keys, too, and a labeler corrects some of them. Those that nobody
-touched carry a seal of what they were: where it does not fit any more, or there is none, the key is a
-person's. So an answer needs no memory of the one before it.
-"""
+"""Boxes through a video, as people drew or corrected them: on which frames each object is known."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from labeler_backend.studio.export_json.tracks import Key, is_track, key_of
+from labeler_backend.studio.export_json.tracks import Key, is_track
 from labeler_backend.studio.regions import region_labels
 from labeler_backend.studio.results import Item, id_of
-from labeler_backend.studio.shapes import ShapeError, rectangle_outline
+from labeler_backend.studio.shapes import rectangle_outline
 from labeler_backend.studio.video.clock import Clock
-
-Box = tuple[float, float, float, float]
-"""x, y, width, height in pixels."""
-
-SEAL = "carried"
-"""The name, in a key, of what says that it was computed."""
+from labeler_backend.studio.video.seals import keys_of
+from labeler_backend.studio.video.tags import VideoTag
+from labeler_backend.video.tracks import Box
 
 _LEAST = 1.0  # pixels: a narrower box holds no object
 
@@ -34,22 +25,26 @@ class Drawn:
     Attributes:
         id: of its region.
         labels: in their order; empty where it has none.
-        boxes: by frame of the file, within the picture, at least one.
+        boxes: by frame of the file, upright and within the picture, at least one.
         gone: ranges of frames of the file, [start, stop), in which it is said not to be seen.
+        keys: what people made, as they did.
     """
 
     id: str
     labels: tuple[str, ...]
     boxes: Mapping[int, Box]
     gone: tuple[tuple[int, int], ...] = ()
+    keys: tuple[Key, ...] = field(default=())
 
 
-def seal(entry: Mapping[str, Any]) -> str:
-    """Of a key: its frame, box and whether it stays, in short."""
-    numbers = (entry.get(name, 0) for name in ("x", "y", "width", "height", "rotation"))
-    rounded = " ".join(f"{float(number):.3f}" for number in numbers)
-    about = f"{entry['frame']} {rounded} {bool(entry.get('enabled', True))}"
-    return f"{zlib.crc32(about.encode()):08x}"
+def drawn_on(context: Mapping[str, Any], video: VideoTag) -> bool:
+    """Whether the context of a request is about this video, or about nothing.
+
+    The editor asks with an empty one for each track when it leaves a task.
+    """
+    result = context.get("result")
+    items = [item for item in result if isinstance(item, Mapping)] if isinstance(result, list) else []
+    return not items or any(item.get("to_name") == video.name for item in items)
 
 
 def drawn_in(
@@ -74,38 +69,19 @@ def drawn_in(
     found: dict[str, Drawn] = {}
     for number, item in enumerate(ours):
         name = id_of(item) or f"track-{number + 1}"
-        keys = _keys(item)
-        boxes = {
-            clock.index(key.frame + 1): box for key in _persons(keys) if (box := _box(key, size)) is not None
-        }
+        keys = keys_of(item)
+        made = tuple(key for key, digest in keys if digest is None)
+        counted = made or [key for key, _ in keys][:1]
+        boxes = {clock.index(key.frame + 1): box for key in counted if (box := _box(key, size)) is not None}
         if boxes and name not in found:
             labels = region_labels({**item, "type": "videorectangle"}) or region_labels(item)
-            found[name] = Drawn(name, labels or named.get(name, ()), boxes, tuple(_gone(keys, clock)))
+            found[name] = Drawn(name, labels or named.get(name, ()), boxes, tuple(_gone(keys, clock)), made)
     return list(found.values())
 
 
 def _labels_beside(items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
     """Of `labels` items with the id of a region, as scripts write them; the editor puts them into it."""
     return {id_of(item): region_labels(item) for item in items if item.get("type") == "labels"}
-
-
-def _keys(item: Item) -> list[tuple[Key, bool]]:
-    """In order, each with whether it is as we computed it."""
-    value = item.get("value")
-    sequence = value.get("sequence") if isinstance(value, Mapping) else None
-    keys: dict[int, tuple[Key, bool]] = {}
-    for entry in sequence if isinstance(sequence, list) else ():
-        try:
-            key = key_of(entry)
-            keys[key.frame] = key, entry.get(SEAL) == seal(entry)
-        except ShapeError:
-            continue
-    return [keys[frame] for frame in sorted(keys)]
-
-
-def _persons(keys: Sequence[tuple[Key, bool]]) -> list[Key]:
-    """Those that people made or changed, or the first of all where there is none."""
-    return [key for key, sealed in keys if not sealed] or [key for key, _ in keys][:1]
 
 
 def _box(key: Key, size: tuple[int, int]) -> Box | None:
@@ -118,10 +94,10 @@ def _box(key: Key, size: tuple[int, int]) -> Box | None:
     return float(start[0]), float(start[1]), float(extent[0]), float(extent[1])
 
 
-def _gone(keys: Sequence[tuple[Key, bool]], clock: Clock) -> Iterator[tuple[int, int]]:
+def _gone(keys: Sequence[tuple[Key, str | None]], clock: Clock) -> Iterator[tuple[int, int]]:
     """After each key by which somebody ended it, until the next key, as the editor shows it."""
     stops = [clock.index(key.frame + 1) for key, _ in keys[1:]] + [clock.frame_count]
-    for (key, sealed), stop in zip(keys, stops, strict=True):
+    for (key, digest), stop in zip(keys, stops, strict=True):
         start = clock.index(key.frame + 1) + 1
-        if not key.enabled and not sealed and start < stop:
+        if not key.enabled and digest is None and start < stop:
             yield start, stop

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
+from labeler_backend.studio.export_json.tracks import Key as EditorKey
 from labeler_backend.studio.regions import Place
 from labeler_backend.studio.video.clock import Clock
-from labeler_backend.studio.video.drawn import SEAL, Box, seal
+from labeler_backend.studio.video.seals import SEAL, digest_of, sealed
+from labeler_backend.video.tracks import Key
 
 TYPE = "videorectangle"
 
 _DECIMALS = 5  # of percent
 
 
-class TrackKey(Protocol):
-    """One key of a track; between two of them a box moves evenly."""
-
-    @property
-    def frame(self) -> int:
-        """Of the file, from 0."""
-
-    @property
-    def box(self) -> Box:
-        """x, y, width, height in pixels."""
-
-    @property
-    def enabled(self) -> bool:
-        """Whether it is to be seen after this frame."""
-
-
 def track_region(
-    keys: Sequence[TrackKey],
+    keys: Sequence[Key],
     place: Place,
     clock: Clock,
     size: tuple[int, int],
@@ -39,35 +25,33 @@ def track_region(
     object_id: str,
     labels: Sequence[str],
     score: float,
-    drawn: Mapping[int, Box],
+    made: Sequence[EditorKey] = (),
 ) -> dict[str, Any]:
     """A track → the item of a prediction's `result`.
 
-    Keys at `drawn` frames are the person's, to the number; the others are sealed (see `drawn`).
-
     Args:
-        keys: in order.
+        keys: that were computed, in order.
         place: where it goes.
         clock: of the video in the editor.
         size: (H, W) of the video in pixels.
         object_id: the region's id; that of a person's region replaces it.
         labels: what it is; the editor keeps them within the region.
         score: in [0, 1].
-        drawn: boxes that people drew, by frame of the file.
+        made: keys that people made; they stay to the number, and what was computed there gives way.
     """
-    by_frame = {key.frame: (key.box, key.enabled) for key in keys}
-    for frame, box in drawn.items():
-        by_frame[frame] = box, by_frame[frame][1] if frame in by_frame else True
-    sequence: dict[int, dict[str, Any]] = {}
-    for frame, (box, enabled) in sorted(by_frame.items()):
-        shown = clock.shown(frame)
-        sequence[shown] = _entry(box, size, shown, enabled, clock)
-        if frame not in drawn:
-            sequence[shown][SEAL] = seal(sequence[shown])
+    computed = {(at := clock.shown(key.frame) - 1): _percent(key, at, size) for key in keys}
+    for key in made:
+        before = computed.pop(key.frame, None)
+        # a key that somebody left enabled cannot end the track, so the next frame does
+        if before is not None and not before.enabled and key.enabled and key.frame + 1 < clock.shown_count:
+            computed.setdefault(key.frame + 1, EditorKey(key.frame + 1, key.box, False))
+    digest = digest_of(made)
+    entries = [_entry(key, clock) | {SEAL: sealed(key, digest)} for key in computed.values()]
+    entries += [_entry(key, clock) for key in made]
     value: dict[str, Any] = {
         "framesCount": clock.shown_count,
         "duration": clock.duration,
-        "sequence": list(sequence.values()),
+        "sequence": sorted(entries, key=lambda entry: int(entry["frame"])),
     }
     return {
         "id": object_id,
@@ -81,16 +65,16 @@ def track_region(
     }
 
 
-def _entry(box: Box, size: tuple[int, int], shown: int, enabled: bool, clock: Clock) -> dict[str, Any]:
-    x, y, w, h = box
+def _percent(key: Key, frame: int, size: tuple[int, int]) -> EditorKey:
+    """As the editor has it, at its `frame` (from 0)."""
+    x, y, w, h = key.box
     height, width = size
-    return {
-        "frame": shown,
-        "enabled": enabled,
-        "rotation": 0,
-        "x": round(100 * x / width, _DECIMALS),
-        "y": round(100 * y / height, _DECIMALS),
-        "width": round(100 * w / width, _DECIMALS),
-        "height": round(100 * h / height, _DECIMALS),
-        "time": clock.time(shown),
-    }
+    numbers = {"x": x / width, "y": y / height, "width": w / width, "height": h / height}
+    box = {name: round(100 * number, _DECIMALS) for name, number in numbers.items()}
+    return EditorKey(frame, box | {"rotation": 0}, key.enabled)
+
+
+def _entry(key: EditorKey, clock: Clock) -> dict[str, Any]:
+    """Without `enabled`, `rotation` and `time` on each of them Label Studio fails to export the project."""
+    shown = key.frame + 1
+    return {"frame": shown, "enabled": key.enabled, **key.box, "time": clock.time(shown)}

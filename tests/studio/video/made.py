@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
+from labeler_backend.studio.export_json.tracks import key_of
 from labeler_backend.studio.regions import Place
 from labeler_backend.studio.video.clock import Clock
-from labeler_backend.studio.video.drawn import Box
+from labeler_backend.studio.video.seals import SEAL, digest_of, sealed
 
 SIZE = (90, 140)  # H, W
 COUNT = 40
@@ -15,19 +16,16 @@ CLOCK = Clock(COUNT, 25, 25)
 PLACE = Place("box", "video")
 
 
-@dataclass(frozen=True)
-class Key:
-    """Of a track."""
-
-    frame: int
-    box: Box
-    enabled: bool = True
-
-
-def entry(frame: Any, x: float = 10, **more: Any) -> dict[str, Any]:
+def entry(frame: Any, x: float = 10, enabled: bool = True, **more: Any) -> dict[str, Any]:
     """A key as the editor writes it."""
     box = {"x": x, "y": 10, "width": 20, "height": 30, "rotation": 0}
-    return {"frame": frame, "enabled": True, "time": 0.4} | box | more
+    return {"frame": frame, "enabled": enabled, "time": 0.4} | box | more
+
+
+def computed(frame: int, x: float = 10, *, of: Sequence[Any] = (), **more: Any) -> dict[str, Any]:
+    """A key as we answer with it, from those `of` people."""
+    key = entry(frame, x, **more)
+    return key | {SEAL: sealed(key_of(key), digest_of(map(key_of, of)))}
 
 
 def region(*entries: Any, name: str = "r1", **more: Any) -> dict[str, Any]:

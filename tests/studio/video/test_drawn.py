@@ -4,17 +4,12 @@ from typing import Any
 
 import pytest
 
-from labeler_backend.studio.video.drawn import SEAL, Drawn, drawn_in, seal
-from tests.studio.video.made import CLOCK, SIZE, entry, region
+from labeler_backend.studio.video.drawn import Drawn, drawn_in
+from tests.studio.video.made import CLOCK, SIZE, computed, entry, region
 
 
 def drawn(*items: Any) -> list[Drawn]:
     return drawn_in(items, "box", "video", SIZE, CLOCK)
-
-
-def sealed(frame: int, x: float = 10, **more: Any) -> dict[str, Any]:
-    key = entry(frame, x, **more)
-    return key | {SEAL: seal(key)}
 
 
 @pytest.mark.parametrize(
@@ -22,14 +17,16 @@ def sealed(frame: int, x: float = 10, **more: Any) -> dict[str, Any]:
     [
         pytest.param([entry(1)], [0], id="one drawn"),
         pytest.param([entry(1), entry(21)], [0, 20], id="two drawn"),
-        pytest.param([sealed(1), sealed(9), sealed(21)], [0], id="computed, nobody touched it"),
-        pytest.param([entry(1), sealed(9), sealed(21)], [0], id="computed from one drawn"),
-        pytest.param([entry(1), sealed(9) | {"x": 12}, sealed(21)], [0, 8], id="a computed key was moved"),
-        pytest.param([entry(1), sealed(9) | {"height": 31}], [0, 8], id="a computed key was resized"),
+        pytest.param([computed(1), computed(9), computed(21)], [0], id="computed, nobody touched it"),
+        pytest.param([entry(1), computed(9), computed(21)], [0], id="computed from one drawn"),
+        pytest.param(
+            [entry(1), computed(9) | {"x": 12}, computed(21)], [0, 8], id="a computed key was moved"
+        ),
+        pytest.param([entry(1), computed(9) | {"height": 31}], [0, 8], id="a computed key was resized"),
         # as the editor's updateShape makes a key: what stands in the next one, and the box
-        pytest.param([entry(1), sealed(21) | {"frame": 5}, sealed(21)], [0, 4], id="a key was put in"),
-        pytest.param([entry(1), sealed(9) | {"time": 7.5}], [0], id="the time is not the box"),
-        pytest.param([sealed(9, enabled=False)], [8], id="only an end"),
+        pytest.param([entry(1), computed(21) | {"frame": 5}, computed(21)], [0, 4], id="a key was put in"),
+        pytest.param([entry(1), computed(9) | {"time": 7.5}], [0], id="the time is not the box"),
+        pytest.param([computed(9, enabled=False)], [8], id="only an end"),
         pytest.param([entry(9), entry(1)], [0, 8], id="out of order"),
         pytest.param([entry(1), entry("x"), 7], [0], id="what cannot be read is passed over"),
         pytest.param([entry(1), entry(3, width=0.1)], [0], id="narrower than a pixel"),
@@ -47,12 +44,14 @@ def test_on_which_frames_people_drew(keys: list[Any], frames: list[int]) -> None
     [
         pytest.param([entry(1), entry(5, enabled=False)], [(5, 40)], id="ended"),
         pytest.param([entry(1), entry(5, enabled=False), entry(11)], [(5, 10)], id="a gap"),
-        pytest.param([entry(1), sealed(5, enabled=False)], [], id="an end that we computed"),
-        pytest.param([entry(1), sealed(5) | {"enabled": False}], [(5, 40)], id="a computed key was ended"),
+        pytest.param([entry(1), computed(5, enabled=False)], [], id="an end that we computed"),
+        pytest.param([entry(1), computed(5) | {"enabled": False}], [(5, 40)], id="a computed key was ended"),
         pytest.param(
-            [entry(1), sealed(5) | {"enabled": False}, sealed(9)], [(5, 8)], id="until the next key of any"
+            [entry(1), computed(5) | {"enabled": False}, computed(9)],
+            [(5, 8)],
+            id="until any next key",
         ),
-        pytest.param([entry(1), sealed(5, enabled=False) | {"enabled": True}], [], id="an end was undone"),
+        pytest.param([entry(1), computed(5, enabled=False) | {"enabled": True}], [], id="an end was undone"),
         pytest.param([entry(40, enabled=False)], [], id="at the last frame"),
     ],
 )
