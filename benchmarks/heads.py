@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.learning import SPLITS, Picture, picture
-from labeler_backend.backbone.cache import FeatureCache
+from benchmarks.loading import add_model_options, load
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.training import train
 from labeler_backend.labeler import Labeler
@@ -62,14 +62,10 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=9, help="timed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--model", default="dinov2-small")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--size", type=int, default=518)
-    parser.add_argument("--features", type=Path, help="keep features in this folder")
+    add_model_options(parser)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     args = parser.parse_args()
-    cache = FeatureCache(args.features, 1 << 34) if args.features else None
-    labeler = Labeler.load(args.model, device=args.device, size=args.size, cache=cache)
+    labeler = load(args)
     torch.set_num_threads(args.threads)
     rows: list[dict[str, Any]] = []
     print(f"{labeler.fingerprint}, {args.threads} threads: milliseconds (share of the backbone's)\n")

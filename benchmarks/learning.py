@@ -42,7 +42,7 @@ from pycocotools.coco import COCO
 from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks.learning_results import Key, Results, Row, begun, key, write
-from labeler_backend.backbone.cache import FeatureCache
+from benchmarks.loading import add_model_options, load
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.errors import LabelerError
 from labeler_backend.heads import maps
@@ -347,8 +347,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         LabelerError: the model, an image or the file of results cannot be used.
     """
-    cache = FeatureCache(args.features, 1 << 34) if args.features else None
-    labeler = Labeler.load(args.model, device=args.device, size=args.size, cache=cache)
+    labeler = load(args)
     rows = begun(args.json, labeler.fingerprint) if args.resume else []
     known = {key(row) for row in rows}
     print(f"{labeler.fingerprint}\n")
@@ -375,10 +374,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--person", action="store_true", help="all labels of an image are one object")
-    parser.add_argument("--model", default="dinov2-small")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--size", type=int, default=518)
-    parser.add_argument("--features", type=Path, help="keep features in this folder")
+    add_model_options(parser)
     parser.add_argument("--json", type=Path, help="write all figures to this file, after every row")
     parser.add_argument("--resume", action="store_true", help="skip the rows that are in the file of --json")
     args = parser.parse_args(argv)

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks.learning import picture
-from labeler_backend.backbone.cache import FeatureCache
+from benchmarks.loading import add_model_options, load
 from labeler_backend.heads.samples import SampleStore
 from labeler_backend.heads.training import train
 from labeler_backend.heads.types import Sample
@@ -73,14 +73,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--model", default="dinov2-small")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--size", type=int, default=518)
-    parser.add_argument("--features", type=Path, help="keep features in this folder")
+    add_model_options(parser)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     args = parser.parse_args()
-    cache = FeatureCache(args.features, 1 << 34) if args.features else None
-    labeler = Labeler.load(args.model, device=args.device, size=args.size, cache=cache)
+    labeler = load(args)
     names = frames(args.data, args.images)
     with tempfile.TemporaryDirectory() as folder:
         store = stored(labeler, args.data, names, Path(folder))

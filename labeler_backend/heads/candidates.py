@@ -1,10 +1,11 @@
 """From the pixel head's maps and the emergent proposals to regions of which some are objects.
 
 Where objects touch, no single threshold parts them all. So every plausible reading is offered: connected
-parts at several thresholds, their watersheds at several smoothings of the distance to the outline, and what
-is of one class, in connected parts and as a whole (a pair of shoes may be one region or two); `quality.py`
-says which reading is right, as component trees are used for cells (Arteta et al. 2012, "Learning to Detect
-Cells Using Non-overlapping Extremal Regions").
+parts at several thresholds, their watersheds at several smoothings of the distance to the outline, what is
+of one class, in connected parts and as a whole (a pair of shoes may be one region or two), and what the
+likeliest proposals have in common with the figure; `quality.py` says which reading is right, as component
+trees are used for cells (Arteta et al. 2012, "Learning to Detect Cells Using Non-overlapping Extremal
+Regions").
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from skimage.measure import label
 from skimage.segmentation import watershed
 
 from labeler_backend.backbone.features import FloatArray
+from labeler_backend.heads.emergence import SEEN
 from labeler_backend.heads.pairs import COARSE, LARGE
 from labeler_backend.heads.pixels import PixelMaps
 from labeler_backend.heads.windows import Window, all_shrunk
@@ -32,8 +34,12 @@ LEAST_AREA = 8
 MOST = 2500
 """Regions of one image; further readings are left out past it."""
 
-WHOLE, CUT, EMERGENT = 0, 1, 2
-"""Where a region comes from: a connected part at the first threshold, any other reading, or the proposals."""
+TRIM = 0.3
+"""What is likelier than this to be figure stays of a proposal: its shadow, and the wall behind it, go."""
+
+WHOLE, CUT, EMERGENT, TRIMMED = 0, 1, 2, 3
+"""Where a region comes from: a connected part at the first threshold, any other reading, the proposals, or
+what is left of them where the figure is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,8 @@ class Region:
 
     Attributes:
         window: the mask on the working picture; of a large one from the proposals, on its cells.
-        source: WHOLE, CUT or EMERGENT.
-        proposal: the emergent one it is, or None.
+        source: WHOLE, CUT, EMERGENT or TRIMMED.
+        proposal: the emergent one that it is, or was trimmed from; None where it is from the maps.
     """
 
     window: Window
@@ -52,7 +58,11 @@ class Region:
 
 
 def gather(maps: PixelMaps, proposals: Sequence[Proposal]) -> list[Region]:
-    """All regions of one image, those of the maps first."""
+    """All regions of one image.
+
+    Of near-duplicates the first is kept: so trimmed proposals come first, on which both agree, and whose
+    outlines are better than either's; then what the maps say, then the proposals as they are.
+    """
     found: list[Region] = []
     seen: set[tuple[int, ...]] = set()
     for source, labels in _readings(maps):
@@ -64,7 +74,20 @@ def gather(maps: PixelMaps, proposals: Sequence[Proposal]) -> list[Region]:
             if key not in seen:
                 seen.add(key)
                 found.append(Region(window, source))
-    return found + _emergent(proposals, maps.size)
+    return _trimmed(maps, proposals) + found + _emergent(proposals, maps.size)
+
+
+def _trimmed(maps: PixelMaps, proposals: Sequence[Proposal]) -> list[Region]:
+    """The likeliest proposals, of each what is figure."""
+    figure = maps.classes[0] < 1 - TRIM
+    likeliest = proposals[:SEEN]
+    windows = all_shrunk([p.rle for p in likeliest], maps.size)
+    trimmed = [replace(window, mask=window.mask & figure[window.place]) for window in windows]
+    return [
+        Region(window, TRIMMED, proposal)
+        for window, proposal in zip(trimmed, likeliest, strict=True)
+        if window.area >= LEAST_AREA
+    ]
 
 
 def _emergent(proposals: Sequence[Proposal], size: tuple[int, int]) -> list[Region]:
@@ -86,15 +109,16 @@ def _emergent(proposals: Sequence[Proposal], size: tuple[int, int]) -> list[Regi
 
 
 def _readings(maps: PixelMaps) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
-    """Label maps (h, w), 0 = nothing."""
+    """Label maps (h, w), 0 = nothing; what is of one class before all cuts, so that none displaces it."""
     figure = 1 - maps.classes[0]
+    yield WHOLE, _connected(figure > READINGS[0][0])
+    yield from ((CUT, labels) for labels in _named(maps))
     for threshold, smoothings in READINGS:
         mask = figure > threshold
         if mask.any():
             labels = _connected(mask)
-            yield (WHOLE if threshold == READINGS[0][0] else CUT), labels
+            yield CUT, labels
             yield from ((CUT, cut) for cut in _cuts(mask, labels, smoothings))
-    yield from ((CUT, labels) for labels in _named(maps))
 
 
 def _named(maps: PixelMaps) -> Iterator[npt.NDArray[np.int32]]:

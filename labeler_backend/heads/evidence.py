@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labeler_backend.backbone.features import Features, FloatArray
-from labeler_backend.heads.candidates import EMERGENT, WHOLE, Region, overlaps
+from labeler_backend.heads.candidates import CUT, EMERGENT, WHOLE, Region, overlaps
 from labeler_backend.heads.outlines import COLUMNS, Level, outlines
 from labeler_backend.heads.pairs import COARSE, Stack, shrunk_map, stack
 from labeler_backend.heads.pixels import PixelMaps
@@ -109,9 +109,9 @@ def measure(
     common = np.column_stack(
         [
             np.where(alike[keep] > 0.7, alike[keep] * emergent, 0).max(axis=1, initial=0),
-            np.log1p((alike[keep] > 0.8) @ (source != EMERGENT)),
+            np.log1p((alike[keep] > 0.8) @ (source <= CUT)),
             np.where(source == WHOLE, alike[keep], 0).max(axis=1, initial=0),
-            source[keep] == EMERGENT,
+            source[keep] >= EMERGENT,
             source[keep] == WHOLE,
         ]
     ).reshape(len(keep), 5)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from labeler_backend.backbone.features import Features, FloatArray
 from labeler_backend.heads import pixels, quality
-from labeler_backend.heads.candidates import gather, overlaps
+from labeler_backend.heads.candidates import EMERGENT, gather, overlaps
 from labeler_backend.heads.evidence import Sizes, Table, measure, sizes_of
 from labeler_backend.heads.pairs import stack
 from labeler_backend.heads.pixels import PixelHead
@@ -168,8 +168,8 @@ def _answered(
     found = []
     for index in select(table, scores):
         region = table.regions[index]
-        mask = region.proposal.rle if region.proposal else None
-        mask = mask or grown(region.window, table.members.size, image_size)
+        whole = region.proposal.rle if region.proposal and region.source == EMERGENT else None
+        mask = whole or grown(region.window, table.members.size, image_size)
         if not rle.area(mask):
             continue  # a speck of the working picture, and less than a pixel of the image
         source = region.proposal.source if region.proposal else SOURCE

@@ -14,7 +14,7 @@ from labeler_backend.heads.types import Sample
 
 _Number = TypeVar("_Number", np.float32, np.float16)
 
-MOST = 60_000
+MOST = 40_000
 """Patches that one fit sees: more cost time, and teach next to nothing."""
 
 

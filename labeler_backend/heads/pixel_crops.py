@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.heads.emergence import emergent
-from labeler_backend.heads.pixel_net import STRIDE
 from labeler_backend.heads.types import Sample
 from labeler_backend.heads.windows import Window, shrunk
 from labeler_backend.media import RGB
+from labeler_backend.unet import STRIDE
 
 CROP = 192
 SMALL = 20.0

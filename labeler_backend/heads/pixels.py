@@ -19,11 +19,12 @@ import torch
 from labeler_backend.backbone.features import Features, FloatArray
 from labeler_backend.heads.emergence import CHANNELS, emergent
 from labeler_backend.heads.pixel_crops import Truth, batch, normalised, truth
-from labeler_backend.heads.pixel_net import STRIDE, PixelNet, loss
+from labeler_backend.heads.pixel_net import PixelNet, loss
 from labeler_backend.heads.types import Sample
 from labeler_backend.masks import rle
 from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
+from labeler_backend.unet import STRIDE, channels_last
 
 COMPONENTS = 32
 """Principal components of the tokens that the head sees."""
@@ -192,7 +193,7 @@ def _train(
 ) -> PixelNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _channels_last(PixelNet(3 + CHANNELS, len(truths[0].tokens)))
+        net = channels_last(PixelNet(3 + CHANNELS, len(truths[0].tokens)))
         optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.15)
         for step in range(steps):
@@ -210,13 +211,7 @@ def _train(
 
 
 def _ready(net: PixelNet) -> PixelNet:
-    return _channels_last(net.eval().requires_grad_(False))
-
-
-def _channels_last(net: PixelNet) -> PixelNet:
-    """The layout in which a CPU convolves fastest."""
-    out: PixelNet = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return out
+    return channels_last(net.eval().requires_grad_(False))
 
 
 def _whitening(samples: Sequence[Sample]) -> tuple[FloatArray, FloatArray]:

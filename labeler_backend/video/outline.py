@@ -17,9 +17,10 @@ import torch
 
 from labeler_backend.backbone.features import FloatArray
 from labeler_backend.media import RGB
+from labeler_backend.unet import channels_last
 from labeler_backend.video.basis import Tokens
 from labeler_backend.video.crops import Drawn, crop, log_odds
-from labeler_backend.video.outline_net import OutlineNet, channels_last, loss
+from labeler_backend.video.outline_net import OutlineNet, loss
 from labeler_backend.video.propagation import grown
 
 PIXELS = 16

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from labeler_backend.heads.candidates import EMERGENT, WHOLE, gather
+from labeler_backend.heads.candidates import EMERGENT, TRIMMED, WHOLE, gather
 from labeler_backend.heads.pixels import PixelMaps
 from labeler_backend.masks import rle
 from labeler_backend.masks.metrics import iou
@@ -67,6 +67,22 @@ def test_proposals_are_kept_with_their_own_masks() -> None:
     speck = Proposal(rle.encode(disc(50, 50, 0)), 0.5, "spectral")
     (region,) = gather(maps_of(np.zeros(SIZE, bool)), [mine, speck])
     assert (region.source, region.proposal) == (EMERGENT, mine)
+
+
+@pytest.mark.parametrize(
+    ("proposed", "left"),
+    [
+        pytest.param(disc(60, 60, 30), [disc(60, 60, 20)], id="with its shadow"),
+        pytest.param(disc(60, 60, 20), [disc(60, 60, 20)], id="as it should be"),
+        pytest.param(disc(60, 130, 8), [], id="where there is no figure"),
+    ],
+)
+def test_of_a_proposal_the_figure_is_offered(proposed, left) -> None:
+    maps = maps_of(disc(60, 60, 20))
+    regions = gather(maps, [Proposal(rle.encode(proposed), 0.9, "cut")])
+    trimmed = [region for region in regions if region.source == TRIMMED]
+    assert [region.proposal.score for region in trimmed] == [0.9] * len(left)
+    assert all(iou(mask, one) > 0.9 for mask, one in zip(masks_of(trimmed), left, strict=True))
 
 
 def test_nothing_anywhere() -> None:
