@@ -12,6 +12,8 @@ from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.video.tracks import Box
 
+__all__ = ["Box", "mask_in_box"]
+
 _AGREES = 0.5
 _ALIKE = 0.85
 

@@ -3,62 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
-from labeler_backend.video.frames import BrokenFrame, FrameSource
 from labeler_backend.video.outline import LabelMap
-from labeler_backend.video.propagate import Carried, Encode, propagate
+from labeler_backend.video.propagate import Carried, Encode, Frames, propagate
 from labeler_backend.video.tracks import Box
 
 Masks = Callable[[RGB, Box], BoolMask]
 """What is in a box of a picture: (H, W) bool, something within the box."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What stands for a frame, where one that cannot be decoded is passed over."""
-
-    index: int
-    image: RGB
-
-
-class Unbroken:
-    """Frames of which a damaged one is the last good one again, so that tracks go on behind it.
-
-    Attributes:
-        broken: numbers of those that are damaged, as far as they were met.
-    """
-
-    def __init__(self, frames: FrameSource) -> None:
-        self._frames = frames
-        self._last: RGB | None = None
-        self.broken: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, index: int, /) -> Shown:
-        """Frame number `index`, or what was last seen in its place.
-
-        Raises:
-            BrokenFrame: none was seen before it.
-            InputError: it has another size than the first.
-        """
-        try:
-            self._last = self._frames[index].image
-        except BrokenFrame:
-            self.broken.add(index)
-            if self._last is None:
-                raise
-        return Shown(index, self._last)
-
-
 def carry_boxes(
-    frames: Unbroken, drawn: Mapping[int, Mapping[int, Box]], masks: Masks, encode: Encode
+    frames: Frames, drawn: Mapping[int, Mapping[int, Box]], masks: Masks, encode: Encode
 ) -> Iterator[Carried]:
     """Objects drawn as boxes, in every frame.
 

@@ -24,8 +24,8 @@ from labeler_backend.studio.identity import object_ids
 from labeler_backend.studio.media.types import Media
 from labeler_backend.studio.video.drawn import Drawn
 from labeler_backend.studio.video.tracked import Tracked
-from labeler_backend.tracking import Unbroken, carry_boxes, groups
-from labeler_backend.video.frames import open_frames
+from labeler_backend.tracking import carry_boxes, groups
+from labeler_backend.video.frames import FrameSource, open_frames
 from labeler_backend.video.propagate import Carried
 from labeler_backend.video.tracks import Box
 
@@ -105,6 +105,11 @@ class _Object:
     boxes: dict[int, Box] = field(default_factory=dict)
     confidence: float = 0.0  # summed over the frames where it is to be seen
 
+    def stay(self, index: int) -> None:
+        """It is taken to be where it was in the frame before, if it was to be seen there."""
+        if index - 1 in self.boxes:
+            self.boxes[index] = self.boxes[index - 1]
+
     def so_far(self) -> Tracked:
         score = self.confidence / len(self.boxes) if self.boxes else 0.0
         return Tracked(self.drawn, dict(self.boxes), score, self.proposed)
@@ -126,6 +131,7 @@ class Following:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._objects: dict[int, _Object] = {}
+        self._broken: set[int] = set()
         self._began = 0.0
 
     def stop(self) -> None:
@@ -157,9 +163,8 @@ class Following:
             self.over.set_result(found)
 
     def _followed(self, eye: Eye) -> Found:
-        with open_frames(self.wanted.media.path) as source:
-            frames = Unbroken(source)
-            masks = self._begin(frames[0].image, eye)
+        with open_frames(self.wanted.media.path) as frames:
+            masks = self._begin(frames, eye)
             drawn = {number: one.drawn.boxes for number, one in self._objects.items()}
             self.total = len(frames) * len(groups(drawn))
             note = ""
@@ -170,20 +175,30 @@ class Following:
                 if not self.done:
                     raise
                 note = self._named(f"{error} What was followed before that is kept.")
-        found = self.so_far()
-        return Found(found.objects, True, note or _damaged(frames, self.wanted.media.name))
+        return Found(self.so_far().objects, True, note or self._damage())
 
     def _named(self, text: str) -> str:
         """With the video called as its task does, which is what a person knows."""
         return text.replace(str(self.wanted.media.path), self.wanted.media.name)
 
-    def _begin(self, first: RGB, eye: Eye) -> Callable[[RGB, Box], BoolMask]:
+    def _damage(self) -> str:
+        """Which frames cannot be decoded, one sentence; empty where all can."""
+        if not self._broken:
+            return ""
+        listed = ", ".join(str(index + 1) for index in sorted(self._broken)[:_SAID])
+        more = f" and {len(self._broken) - _SAID} more" if len(self._broken) > _SAID else ""
+        return (
+            f"{self.wanted.media.name} is damaged at frame {listed}{more} (counted from 1), where its objects "
+            "were taken to stay: look at them there, or import the video again."
+        )
+
+    def _begin(self, frames: FrameSource, eye: Eye) -> Callable[[RGB, Box], BoolMask]:
         """Notes which objects there are, and gives what is in their boxes."""
         wanted = self.wanted
         if wanted.drawn:
             self._objects = {number: _Object(one, False) for number, one in enumerate(wanted.drawn, 1)}
             return eye.mask
-        found = eye.objects(first, wanted.least, wanted.most, wanted.serving)
+        found = eye.objects(frames[0].image, wanted.least, wanted.most, wanted.serving)
         names = object_ids(wanted.task, wanted.video, None, (one.mask for one in found))
         for number, (name, one) in enumerate(zip(names, found, strict=True), 1):
             drawn = Drawn(name, (one.label,) if one.label else (), {0: one.box})
@@ -201,6 +216,10 @@ class Following:
     def _take(self, carried: Carried) -> None:
         """One frame of a group of objects."""
         with self._lock:
+            if carried.problem:
+                self._broken.add(carried.index)
+                for number in carried.confidence:
+                    self._objects[number].stay(carried.index)
             for number in carried.present:
                 one = self._objects[number]
                 one.boxes[carried.index] = _around(carried.labels == number)
@@ -219,17 +238,6 @@ def from_json(data: bytes) -> Found | None:
     except ValidationError:
         logger.warning("Cached tracks are damaged and are computed again.")
         return None
-
-
-def _damaged(frames: Unbroken, name: str) -> str:
-    if not frames.broken:
-        return ""
-    listed = ", ".join(str(index + 1) for index in sorted(frames.broken)[:_SAID])
-    more = f" and {len(frames.broken) - _SAID} more" if len(frames.broken) > _SAID else ""
-    return (
-        f"{name} is damaged at frame {listed}{more} (counted from 1), where its objects were taken to stay: "
-        "look at them there, or import the video again."
-    )
 
 
 def _around(mask: BoolMask) -> Box:

@@ -18,6 +18,7 @@ from labeler_backend.server.protocol import WebhookEvent
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.studio.export_json.tracks import path_of
 from labeler_backend.studio.labeling import labeling_config
+from labeler_backend.video.frames import BrokenFrame, Frame, VideoFrames
 from tests.server.standin import Control, picture, request, task
 from tests.server.test_service import play, stays
 from tests.video import moving
@@ -319,6 +320,31 @@ def test_a_video_that_cannot_be_read_costs_only_itself(
         assert reason in failure.reason
         assert failure.reason.count("bad.mp4") == 1
         assert failure.reason.endswith(".")
+
+    play(tmp_path, scenario)
+
+
+def test_damaged_frames_cost_nothing_but_a_word(
+    tmp_path: Path, film: Path, cats: tuple[Path, list[BoolMask], list[BoolMask]], monkeypatch: Any
+) -> None:
+    read = VideoFrames._read
+
+    def damaged(self: VideoFrames, index: int) -> Frame:
+        if index in (6, 7):
+            raise BrokenFrame(index, None, f"Frame {index} is damaged.")
+        return read(self, index)
+
+    monkeypatch.setattr(VideoFrames, "_read", damaged)
+    body = video_task(1, film, region("a", "cat", {1: cats[1][0]}))
+
+    async def scenario(service: Service, control: Control) -> None:
+        [element] = await service.predict(ask(body), stays)
+        shapes = path_of(regions(element)[0], moving.SIZE, COUNT).shapes
+        assert list(shapes) == list(range(COUNT))
+        assert _iou(shapes[COUNT - 1], moving.around(cats[1][-1])) > 0.7
+        await until(lambda: service.status().failures)
+        [failure] = service.status().failures
+        assert "cats.mp4 is damaged at frame 7, 8 (counted from 1)" in failure.reason
 
     play(tmp_path, scenario)
 
