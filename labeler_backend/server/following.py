@@ -188,8 +188,8 @@ class Following:
         listed = ", ".join(str(index + 1) for index in sorted(self._broken)[:_SAID])
         more = f" and {len(self._broken) - _SAID} more" if len(self._broken) > _SAID else ""
         return (
-            f"{self.wanted.media.name} is damaged at frame {listed}{more} (counted from 1), where its objects "
-            "were taken to stay: look at them there, or import the video again."
+            f"{self.wanted.media.name} is damaged at frame {listed}{more} (counted from 1), where its objects"
+            " were taken to stay: look at them there, or import the video again."
         )
 
     def _begin(self, frames: FrameSource, eye: Eye) -> Callable[[RGB, Box], BoolMask]:
