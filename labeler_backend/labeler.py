@@ -32,6 +32,7 @@ POOL = 100
 """So many proposals, however unlikely, are what a head chooses from."""
 POOLS_BYTES = 10**9
 """Of pools on disk, together: some ten thousand pictures."""
+_LAYERS = 3  # whose tokens are cached: the last, and two in the middle
 
 
 @dataclass
@@ -115,9 +116,20 @@ class Labeler:
         """Features of upright (H, W, 3) uint8 images; read from the cache where they are in it."""
         return encode_cached(self.encoder, self.cache, images, self.size)
 
-    def encode_frame(self, frame: RGB) -> Features:
-        """Features of a video's upright (H, W, 3) uint8 frame, at the size at which masks are carried."""
-        return encode_cached(self.encoder, self.cache, [frame], FRAME_SIZE, "short")[0]
+    def encode_frame(self, frame: RGB, size: int = FRAME_SIZE) -> Features:
+        """Features of a video's upright (H, W, 3) uint8 frame, at the size at which masks are carried.
+
+        Args:
+            size: short side in pixels of what the model sees.
+        """
+        return encode_cached(self.encoder, self.cache, [frame], size, "short")[0]
+
+    def caches(self, frames: int, frame_size: tuple[int, int], size: int = FRAME_SIZE) -> bool:
+        """Whether there is room for a whole video in the cache, in half of it, so that others keep theirs."""
+        height, width = target_size(frame_size, size, self.encoder.patch, "short")
+        patches = height // self.encoder.patch * (width // self.encoder.patch)
+        entry = 2 * _LAYERS * self.encoder.hidden_size * patches
+        return self.cache is not None and 2 * frames * entry <= self.cache.max_bytes
 
     def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
         """(H, W) bool: the object in a box (x, y, width, height in pixels), nothing outside it."""

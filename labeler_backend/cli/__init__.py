@@ -21,6 +21,7 @@ from labeler_backend.cli import (
     prelabel,
     report,
     serve,
+    track,
     train,
     up,
 )
@@ -50,6 +51,7 @@ app = typer.Typer(
     epilog="Begin with: labeler masks my-photos/ --out proposals",
 )
 app.command(epilog=masks.EPILOG)(masks.masks)
+app.command(epilog=track.EPILOG)(track.track)
 app.command(epilog=inspect.EPILOG)(inspect.inspect)
 app.command(epilog=train.EPILOG)(train.train)
 app.add_typer(heads.heads, name="heads")
