@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -28,6 +28,7 @@ from labeler_backend.server.live import Serving
 from labeler_backend.server.pool import EXPRESS, Full, Urgency
 from labeler_backend.server.proposing import Proposing, settle
 from labeler_backend.store import Store
+from labeler_backend.video.info import VideoInfo
 from labeler_backend.video.tracks import Box
 
 _HURRIED = 2  # videos at once that somebody waits for at the screen
@@ -229,15 +230,17 @@ class _Turns:
     def __init__(self, proposing: Proposing, job: _Job) -> None:
         self._proposing, self._job = proposing, job
 
-    def features(self, frame: RGB) -> Features:
+    def features(self, frame: RGB, info: VideoInfo) -> Features:
+        """Kept for when somebody has corrected a box, where there is room for all of the video."""
         with _stoppable():
             labeler = self._proposing.labeler()
-            return self._proposing.pool.call(self._job.urgency, lambda: labeler.encode_frame(frame))
+            kept = labeler if labeler.caches(info.frame_count, info.size) else replace(labeler, cache=None)
+            return self._proposing.pool.call(self._job.urgency, lambda: kept.encode_frame(frame))
 
-    def mask(self, frame: RGB, box: Box) -> BoolMask:
+    def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
         with _stoppable():
             labeler = self._proposing.labeler()
-            return self._proposing.pool.call(self._job.urgency, lambda: labeler.mask_in_box(frame, box))
+            return self._proposing.pool.call(self._job.urgency, lambda: labeler.mask_in_box(image, box))
 
     def objects(self, frame: RGB, least: float, most: int, serving: Serving) -> list[Proposal]:
         with _stoppable():

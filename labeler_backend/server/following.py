@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,9 +24,11 @@ from labeler_backend.studio.identity import object_ids
 from labeler_backend.studio.media.types import Media
 from labeler_backend.studio.video.drawn import Drawn
 from labeler_backend.studio.video.tracked import Tracked
-from labeler_backend.tracking import carry_boxes, groups
+from labeler_backend.track.given import MOST_GIVEN, masks_in_boxes
 from labeler_backend.video.frames import FrameSource, open_frames
-from labeler_backend.video.propagate import Carried
+from labeler_backend.video.info import VideoInfo
+from labeler_backend.video.outline import LabelMap
+from labeler_backend.video.propagate import Carried, propagate
 from labeler_backend.video.tracks import Box
 
 logger = logging.getLogger("labeler_backend")
@@ -47,8 +49,8 @@ class Eye(Protocol):
         Stopped: nobody waits for the answer any more.
     """
 
-    def features(self, frame: RGB) -> Features: ...
-    def mask(self, frame: RGB, box: Box) -> BoolMask: ...
+    def features(self, frame: RGB, info: VideoInfo) -> Features: ...
+    def mask_in_box(self, image: RGB, box: Box) -> BoolMask: ...
     def objects(self, frame: RGB, least: float, most: int, serving: Serving) -> list[Proposal]: ...
 
 
@@ -164,13 +166,19 @@ class Following:
 
     def _followed(self, eye: Eye) -> Found:
         with open_frames(self.wanted.media.path) as frames:
-            masks = self._begin(frames, eye)
-            drawn = {number: one.drawn.boxes for number, one in self._objects.items()}
-            self.total = len(frames) * len(groups(drawn))
+            given = self._begin(frames, eye)
+            self.total = len(frames) * len(given)
             note = ""
+
+            def seen(frame: RGB) -> Features:
+                return self._seen(eye, frame, frames.info)
+
             try:
-                for carried in carry_boxes(frames, drawn, masks, lambda frame: self._seen(eye, frame)):
-                    self._take(carried)
+                for masks in given:
+                    for carried in propagate(
+                        frames, masks, lambda frame: self._seen(eye, frame, frames.info)
+                    ):
+                        self._take(carried)
             except InputError as error:
                 if not self.done:
                     raise
@@ -192,24 +200,26 @@ class Following:
             " were taken to stay: look at them there, or import the video again."
         )
 
-    def _begin(self, frames: FrameSource, eye: Eye) -> Callable[[RGB, Box], BoolMask]:
-        """Notes which objects there are, and gives what is in their boxes."""
+    def _begin(self, frames: FrameSource, eye: Eye) -> list[dict[int, LabelMap]]:
+        """Notes which objects there are, and gives their masks on some frames, group by group."""
         wanted = self.wanted
         if wanted.drawn:
             self._objects = {number: _Object(one, False) for number, one in enumerate(wanted.drawn, 1)}
-            return eye.mask
+            boxes = {number: _few(one.drawn.boxes) for number, one in self._objects.items()}
+            return masks_in_boxes(boxes, frames, eye)
         found = eye.objects(frames[0].image, wanted.least, wanted.most, wanted.serving)
         names = object_ids(wanted.task, wanted.video, None, (one.mask for one in found))
+        labels = np.zeros(frames.info.size, np.uint16)
         for number, (name, one) in enumerate(zip(names, found, strict=True), 1):
             drawn = Drawn(name, (one.label,) if one.label else (), {0: one.box})
             self._objects[number] = _Object(drawn, True)
-        by_box = {one.box: one.mask for one in found}
-        return lambda frame, box: by_box[box]
+            labels[one.mask & (labels == 0)] = number  # the likelier ones come first
+        return [{0: labels}] if found else []
 
-    def _seen(self, eye: Eye, frame: RGB) -> Features:
+    def _seen(self, eye: Eye, frame: RGB, info: VideoInfo) -> Features:
         if self._stopping.is_set():
             raise Stopped
-        features = eye.features(frame)
+        features = eye.features(frame, info)
         self.done += 1
         return features
 
@@ -238,6 +248,14 @@ def from_json(data: bytes) -> Found | None:
     except ValidationError:
         logger.warning("Cached tracks are damaged and are computed again.")
         return None
+
+
+def _few(boxes: Mapping[int, Box]) -> dict[int, Box]:
+    """At most as many as fit into memory with their frames, spread evenly, the first and last among them."""
+    frames = sorted(boxes)
+    count = min(len(frames), MOST_GIVEN)
+    picked = [frames[round(n * (len(frames) - 1) / max(count - 1, 1))] for n in range(count)]
+    return {frame: boxes[frame] for frame in picked}
 
 
 def _around(mask: BoolMask) -> Box:

@@ -94,6 +94,9 @@ class StandIn:
         self.control.most_wanted.append(self.settings.max_proposals)
         return sizes
 
+    def caches(self, frames: int, frame_size: tuple[int, int]) -> bool:
+        return True
+
     def encode_frame(self, frame: RGB) -> Features:
         if self.control.frames_let is not None and self.control.frames >= self.control.frames_let:
             self.control.begun.release()

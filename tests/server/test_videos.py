@@ -14,6 +14,7 @@ import pytest
 
 from labeler_backend.errors import LabelerError
 from labeler_backend.masks.rle import BoolMask
+from labeler_backend.server.following import _few
 from labeler_backend.server.protocol import WebhookEvent
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.studio.export_json.tracks import path_of
@@ -178,6 +179,15 @@ def test_the_latest_annotation_counts(
         assert [one["id"] for one in regions(element)] == ["new"]
 
     play(tmp_path, scenario)
+
+
+def test_of_very_many_boxes_some_are_enough() -> None:
+    box = (0.0, 0.0, 9.0, 9.0)
+    assert _few({7: box}) == {7: box}
+    assert list(_few(dict.fromkeys(range(100), box))) == list(range(100))
+    picked = list(_few(dict.fromkeys(range(0, 900, 3), box)))
+    assert (len(picked), picked[0], picked[-1]) == (100, 0, 897)
+    assert set(np.diff(picked)) <= {9, 12}
 
 
 async def until(condition: Any) -> None:
