@@ -14,6 +14,7 @@ from labeler_backend.cli import (
     connect,
     doctor,
     export,
+    frames,
     heads,
     inspect,
     masks,
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.command(epilog=masks.EPILOG)(masks.masks)
 app.command(epilog=track.EPILOG)(track.track)
 app.command(epilog=inspect.EPILOG)(inspect.inspect)
+app.add_typer(frames.frames, name="frames")
 app.command(epilog=train.EPILOG)(train.train)
 app.add_typer(heads.heads, name="heads")
 app.command(epilog=export.EPILOG)(export.export)
