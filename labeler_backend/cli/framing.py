@@ -207,11 +207,11 @@ def say_created(created: Created, url: str | None, project: int | None) -> None:
     if project is not None:
         typer.echo(f"Label them at {url}/projects/{project}/data")
         return
+    where = out.resolve()
     typer.echo(
-        f"Make a project with {out / CONFIG} and import {out / TASKS}. Its pictures are read from there: start "
-        "Label Studio with LOCAL_FILES_SERVING_ENABLED=true and "
-        f"LOCAL_FILES_DOCUMENT_ROOT={out.resolve().parent}, and add a local storage with the path "
-        f"{out.resolve()}. Or give --upload and --url, which does it all."
+        f"Make a project with {out / CONFIG} and import {out / TASKS}. For the pictures start Label Studio with "
+        f"LOCAL_FILES_SERVING_ENABLED=true and LOCAL_FILES_DOCUMENT_ROOT={where.parent}, and add a local storage "
+        f"with the path {where}. Or give --upload and --url, which does it all."
     )
 
 
