@@ -13,8 +13,10 @@ from labeler_backend.backbone.cache import FeatureCache, encode_cached
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import target_size
+from labeler_backend.boxes import mask_in_box
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.types import Answer
+from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
 from labeler_backend.proposals.objects import side_by_side
 from labeler_backend.proposals.pools import PoolCache
@@ -22,12 +24,15 @@ from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSetting
 from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.settings import load_settings
+from labeler_backend.video.propagate import SIZE as FRAME_SIZE
+from labeler_backend.video.tracks import Box
 
 DEFAULT_SIZE = 518
 POOL = 100
 """So many proposals, however unlikely, are what a head chooses from."""
 POOLS_BYTES = 10**9
 """Of pools on disk, together: some ten thousand pictures."""
+_LAYERS = 3  # whose tokens are cached: the last, and two in the middle
 
 
 @dataclass
@@ -110,6 +115,26 @@ class Labeler:
     def encode(self, images: Sequence[RGB]) -> list[Features]:
         """Features of upright (H, W, 3) uint8 images; read from the cache where they are in it."""
         return encode_cached(self.encoder, self.cache, images, self.size)
+
+    def encode_frame(self, frame: RGB, size: int = FRAME_SIZE) -> Features:
+        """Features of a video's upright (H, W, 3) uint8 frame, at the size at which masks are carried.
+
+        Args:
+            size: short side in pixels of what the model sees.
+        """
+        return encode_cached(self.encoder, self.cache, [frame], size, "short")[0]
+
+    def caches(self, frames: int, frame_size: tuple[int, int], size: int = FRAME_SIZE) -> bool:
+        """Whether there is room for a whole video in the cache, in half of it, so that others keep theirs."""
+        height, width = target_size(frame_size, size, self.encoder.patch, "short")
+        patches = height // self.encoder.patch * (width // self.encoder.patch)
+        entry = 2 * _LAYERS * self.encoder.hidden_size * patches
+        return self.cache is not None and 2 * frames * entry <= self.cache.max_bytes
+
+    def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
+        """(H, W) bool: the object in a box (x, y, width, height in pixels), nothing outside it."""
+        pool = self.pool(image, self.encode([image])[0])
+        return mask_in_box(pool, box, (image.shape[0], image.shape[1]))
 
     def propose(self, image: RGB, features: Features) -> list[Proposal]:
         """Proposals for one image, by falling score; named where there is a head."""

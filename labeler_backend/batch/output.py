@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from labeler_backend.batch.errors import OutputError
 from labeler_backend.batch.types import Formats, Result
@@ -45,6 +46,13 @@ def guarded(out: Path) -> Iterator[None]:
         raise OutputError(
             f"The run's state in {out} is damaged ({error}): remove that folder and start anew."
         ) from error
+
+
+def changed_settings(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The sentence for a run that is to go on with other settings."""
+    names = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    was = ", ".join(f"{name}: {before.get(name)} then, {now.get(name)} now" for name in names)
+    return f"The run in {out} has other settings ({was}): use those, or start anew with --overwrite."
 
 
 def mask_path(out: Path, path: str) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from labeler_backend.batch.inputs import STATE_FILE
-from labeler_backend.batch.output import guarded
+from labeler_backend.batch.output import changed_settings, guarded
 from labeler_backend.batch.types import Failure, Job, Result
 from labeler_backend.errors import LabelerError
 
@@ -96,7 +96,7 @@ class State:
             if stored is None:
                 self._db.execute("INSERT INTO meta VALUES ('settings', ?)", (json.dumps(settings),))
             elif json.loads(stored) != settings:
-                raise LabelerError(_changed(self._out, json.loads(stored), settings))
+                raise LabelerError(changed_settings(self._out, json.loads(stored), settings))
             self._db.execute("UPDATE images SET status = 'pending' WHERE status = 'failed'")
 
     def add(self, found: Iterable[tuple[str, str]]) -> None:
@@ -209,9 +209,3 @@ def _pack(value: Any) -> bytes:
 
 def _unpack(data: bytes) -> Any:
     return json.loads(zlib.decompress(data))
-
-
-def _changed(out: Path, before: dict[str, Any], now: dict[str, Any]) -> str:
-    names = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    was = ", ".join(f"{name}: {before.get(name)} then, {now.get(name)} now" for name in names)
-    return f"The run in {out} has other settings ({was}): use those, or start anew with --overwrite."

@@ -14,6 +14,7 @@ from labeler_backend.cli import (
     connect,
     doctor,
     export,
+    frames,
     heads,
     inspect,
     masks,
@@ -21,6 +22,7 @@ from labeler_backend.cli import (
     prelabel,
     report,
     serve,
+    track,
     train,
     up,
 )
@@ -50,7 +52,9 @@ app = typer.Typer(
     epilog="Begin with: labeler masks my-photos/ --out proposals",
 )
 app.command(epilog=masks.EPILOG)(masks.masks)
+app.command(epilog=track.EPILOG)(track.track)
 app.command(epilog=inspect.EPILOG)(inspect.inspect)
+app.add_typer(frames.frames, name="frames")
 app.command(epilog=train.EPILOG)(train.train)
 app.add_typer(heads.heads, name="heads")
 app.command(epilog=export.EPILOG)(export.export)

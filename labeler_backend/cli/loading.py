@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from labeler_backend.settings import ServerSettings
     from labeler_backend.studio.connect import BasicAuth
     from labeler_backend.studio.media.store import MediaStore
+    from labeler_backend.video.info import VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,26 @@ def load_proposer(
         cache=FeatureCache(settings.cache_dir / "features", int(settings.cache_gb * 1e9)) if cached else None,
     )
     return labeler if head is None else _with_head(labeler, head)
+
+
+def load_tracker(
+    model: str | None, device: str | None, dtype: str | None, size: int, cached: bool, info: VideoInfo
+) -> Labeler:
+    """The same for the frames of a video, whose features are kept only where there is room for all of them.
+
+    Args:
+        size: short side in pixels of what the model sees of a frame.
+
+    Raises:
+        LabelerError: no such model.
+    """
+    from dataclasses import replace
+
+    from labeler_backend.labeler import DEFAULT_SIZE
+    from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE
+
+    labeler = load_proposer(model, device, dtype, DEFAULT_SIZE, 20, DEFAULT_MIN_SCORE, cached)
+    return labeler if labeler.caches(info.frame_count, info.size, size) else replace(labeler, cache=None)
 
 
 def _with_head(labeler: Labeler, found: ProjectHead) -> Labeler:

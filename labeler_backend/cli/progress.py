@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from labeler_backend.batch.state import Counts
+    from labeler_backend.track.types import Progress as FramesDone
 
 
 class Count(Protocol):
@@ -72,3 +73,54 @@ def shares(what: str, quiet: bool) -> Iterator[Callable[[float, str], None]]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=1.0, doing="")
         yield lambda share, doing: progress.update(task, completed=share, doing=doing)
+
+
+@contextmanager
+def frames_bar(quiet: bool) -> Iterator[tuple[Callable[[FramesDone], None], Callable[[int, int], None]]]:
+    """Bars for a video on a terminal, with frames per second and what is left; nothing elsewhere.
+
+    What it yields is told how far the masks are, and how many frames of how many the overlay has.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda now: None, lambda done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[done]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[ahead]}"),
+        TextColumn("[red]{task.fields[failed]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        blank = {"done": "", "rate": "", "ahead": "", "failed": ""}
+        masks = progress.add_task("masks", True, None, 0, True, **blank)
+        overlay = progress.add_task("overlay", False, None, 0, False, **blank)
+
+        def rate(task: int) -> str:
+            speed = progress.tasks[task].speed
+            return f"{speed:.1f} frames/s" if speed else ""
+
+        def show(now: FramesDone) -> None:
+            progress.update(
+                masks,
+                total=now.frames,
+                completed=(now.seen + now.done) / 2,  # half of a frame is to be seen, half to be drawn
+                done=f"{now.done}/{now.frames}",
+                rate=rate(masks),
+                ahead=f"looks ahead to frame {now.seen - 1}" if now.seen > now.done + 1 else "",
+                failed=f"{now.failed} failed" if now.failed else "",
+            )
+
+        def show_overlay(done: int, of: int) -> None:
+            if done == 1:
+                progress.start_task(overlay)
+            progress.update(
+                overlay, visible=True, completed=done, total=of, done=f"{done}/{of}", rate=rate(overlay)
+            )
+
+        yield show, show_overlay

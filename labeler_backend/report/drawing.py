@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
 
 RGBImage = npt.NDArray[np.uint8]
@@ -18,6 +19,7 @@ MaskArray = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 T = TypeVar("T", bound=np.generic)
 Box = tuple[float, float, float, float]
+_Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 # Okabe & Ito 2008, "Color Universal Design", without black and its darkest blue; distinct under all common
 # kinds of colour blindness, neighbours in the list as far apart as they get.
@@ -30,8 +32,24 @@ _PALETTE: tuple[Color, ...] = (
     (204, 121, 167),
     (38, 120, 200),
 )
+_CAPTION: Color = (40, 40, 40)
 _FILL = 0.42
 _HALO = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is drawn of one object.
+
+    Attributes:
+        mask: (H, W) bool, of the picture's shape before it was made smaller.
+        color: of fill, line and tag.
+        text: what the tag says.
+    """
+
+    mask: BoolMask
+    color: Color
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +97,29 @@ def overlay(image: RGBImage, proposals: Sequence[Proposal], max_side: int = 1280
     Returns:
         (h, w, 3) uint8 RGB.
     """
-    picture = thumbnail(image, max_side)
     ranked = list(enumerate(sorted(proposals, key=lambda p: -p.score)))
-    width = max(1, round(max(picture.shape) / 700))
-    shape = picture.shape[0], picture.shape[1]
-    layers = [
-        _layer(proposal, shape, margin=width + 4, color=color_of(n), text=_tag_text(n, proposal))
+    marks = [
+        Mark(proposal.mask, color_of(n), _tag_text(n, proposal))
         for n, proposal in sorted(ranked, key=lambda item: -item[1].area)
     ]
+    return marked(thumbnail(image, max_side), marks)
+
+
+def marked(picture: RGBImage, marks: Sequence[Mark], caption: str = "") -> RGBImage:
+    """(h, w, 3) uint8 RGB with fill, outline and tag of each object, the first at the bottom.
+
+    Args:
+        picture: drawn on a copy of it.
+        marks: their masks may be larger than the picture.
+        caption: for the picture as a whole, in its lower left corner.
+    """
+    width = max(1, round(max(picture.shape) / 700))
+    shape = picture.shape[0], picture.shape[1]
+    layers = [_layer(mark, shape, margin=width + 4) for mark in marks]
     drawn = _fill(picture, layers)
     for layer in layers:
         _draw_outline(layer.of(drawn), layer, width)
-    return _draw_tags(drawn, layers)
+    return _draw_tags(drawn, layers, caption)
 
 
 def thumbnail(image: RGBImage, max_side: int) -> RGBImage:
@@ -107,10 +136,10 @@ def _tag_text(rank: int, proposal: Proposal) -> str:
     return "  ".join(p for p in parts if p)
 
 
-def _layer(proposal: Proposal, shape: tuple[int, int], margin: int, color: Color, text: str) -> _Layer:
-    """A proposal cut out and brought to the picture's (h, w), the staircase of its border smoothed away."""
+def _layer(mark: Mark, shape: tuple[int, int], margin: int) -> _Layer:
+    """A mask cut out and brought to the picture's (h, w), the staircase of its border smoothed away."""
     # Decoded masks lie in memory column by column, as COCO has them: turned, they need no copy.
-    cover = 255 * np.ascontiguousarray(proposal.mask.T).view(np.uint8)
+    cover = 255 * np.ascontiguousarray(mark.mask.T).view(np.uint8)
     if cover.shape != (shape[1], shape[0]):
         cover = np.asarray(cv2.resize(cover, shape, interpolation=cv2.INTER_AREA), np.uint8)
     top, left, height, width = cv2.boundingRect(cover)
@@ -118,7 +147,7 @@ def _layer(proposal: Proposal, shape: tuple[int, int], margin: int, color: Color
     cut = np.ascontiguousarray(cover[x : left + width + margin, y : top + height + margin].T)
     # A thin structure fades when blurred: what covers half a pixel stays.
     inside = (cv2.GaussianBlur(cut, (0, 0), 0.9) > 127) | (cut > 127)
-    return _Layer(inside.view(np.uint8), x, y, color, text)
+    return _Layer(inside.view(np.uint8), x, y, mark.color, mark.text)
 
 
 def _fill(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
@@ -152,23 +181,42 @@ def _smooth_ring(ring: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     return np.ascontiguousarray(smooth[::3])
 
 
-def _draw_tags(picture: RGBImage, layers: Sequence[_Layer]) -> RGBImage:
+def _draw_tags(picture: RGBImage, layers: Sequence[_Layer], caption: str) -> RGBImage:
     """One pill per mask, text black or white by its brightness, none over another where that can be."""
     h, w = picture.shape[:2]
     font = ImageFont.load_default(max(11, round(max(h, w) / 75)))
     canvas = Image.fromarray(picture)
     pen = ImageDraw.Draw(canvas, "RGBA")
     taken: list[Box] = []
+    if caption:
+        size = _pill_size(pen, caption, font)
+        taken.append((4, h - size[1] - 4, 4 + size[0], h - 4.0))
+        _draw_pill(pen, taken[-1], caption, font, _CAPTION)
     for layer in reversed(layers):  # small masks first: they have less choice
-        left, top, right, bottom = pen.textbbox((0, 0), layer.text, font=font)
-        pad = max(3, round((bottom - top) * 0.45))
-        pill = right - left + 2.4 * pad, bottom - top + 2 * pad
-        x, y = _tag_place(layer, (w, h), pill, taken)
-        taken.append((x, y, x + pill[0], y + pill[1]))
-        pen.rounded_rectangle(taken[-1], pad, fill=(*layer.color, 235), outline=(20, 20, 20, 150))
-        ink = (20, 20, 20) if np.dot(layer.color, (0.299, 0.587, 0.114)) > 120 else (255, 255, 255)
-        pen.text((x + 1.2 * pad - left, y + pad - top), layer.text, font=font, fill=ink)
+        size = _pill_size(pen, layer.text, font)
+        x, y = _tag_place(layer, (w, h), size, taken)
+        taken.append((x, y, x + size[0], y + size[1]))
+        _draw_pill(pen, taken[-1], layer.text, font, layer.color)
     return np.asarray(canvas)
+
+
+def _pill_size(pen: ImageDraw.ImageDraw, text: str, font: _Font) -> tuple[float, float]:
+    """Width and height of a tag."""
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    pad = _pad(bottom - top)
+    return right - left + 2.4 * pad, bottom - top + 2 * pad
+
+
+def _pad(text_height: float) -> int:
+    return max(3, round(text_height * 0.45))
+
+
+def _draw_pill(pen: ImageDraw.ImageDraw, box: Box, text: str, font: _Font, color: Color) -> None:
+    left, top, _, bottom = pen.textbbox((0, 0), text, font=font)
+    pad = _pad(bottom - top)
+    pen.rounded_rectangle(box, pad, fill=(*color, 235), outline=(20, 20, 20, 150))
+    ink = (20, 20, 20) if np.dot(color, (0.299, 0.587, 0.114)) > 120 else (255, 255, 255)
+    pen.text((box[0] + 1.2 * pad - left, box[1] + pad - top), text, font=font, fill=ink)
 
 
 def _tag_place(

@@ -17,6 +17,7 @@ from labeler_backend.video.basis import Basis, Tokens, find_basis, in_basis, pro
 from labeler_backend.video.outline import LabelMap, Outline
 from labeler_backend.video.outline_net import OutlineNet
 from labeler_backend.video.propagation import blended, confidence, presence
+from labeler_backend.video.source import BrokenFrame
 from labeler_backend.video.store import Store
 from labeler_backend.video.tracker import Given, Tracker
 
@@ -58,6 +59,7 @@ class Carried:
         confidence: by id, in [0, 1].
         present: ids of the objects that are in the picture.
         given: whether the mask is one that was given.
+        problem: where the frame cannot be decoded, a sentence that says so: nothing is known of it.
     """
 
     index: int
@@ -65,6 +67,20 @@ class Carried:
     confidence: dict[int, float]
     present: frozenset[int]
     given: bool = False
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Reached:
+    """How far a propagation has come, and what it takes to go on from there; pickled, in another process too.
+
+    Attributes:
+        index: of the last frame that was yielded; -1 = none.
+        tracker: the pass forward, as it was then.
+    """
+
+    index: int = -1
+    tracker: Tracker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,47 +112,61 @@ class _Video:
         return in_basis(self.basis, projected(self.basis, features), features.grid)
 
 
-def propagate(frames: Frames, given: Mapping[int, LabelMap], encode: Encode) -> Iterator[Carried]:
+def propagate(
+    frames: Frames, given: Mapping[int, LabelMap], encode: Encode, reached: Reached | None = None
+) -> Iterator[Carried]:
     """Carry given masks through all frames, forward, backward, and between two given frames from both.
 
     Frames are read when their turn comes and in order, those between two given frames twice, so that memory
-    does not grow with the video; what lies between two given frames is kept on disk meanwhile.
+    does not grow with the video; what lies between two given frames is kept on disk meanwhile. Objects are
+    carried over a frame that cannot be decoded, in which nothing is known of them.
 
     Args:
         frames: of one size; `len` and access by index.
         given: by frame index, (H, W) ids of the objects, 0 = none. An id that a given frame does not show
             is taken not to be in it.
         encode: upright (H, W, 3) uint8 → its Features, at the size wanted (SIZE is the default's short side).
+        reached: where to go on; it keeps up with what is yielded. All else must be as it was then, and the
+            masks are those of a propagation that nobody stopped.
 
     Yields:
         One `Carried` per frame, in order.
 
     Raises:
-        InputError: no frames, no mask, a mask of another size or past the end, a frame of another size.
+        InputError: no frames, no mask, a mask of another size, past the end or for a frame that cannot be
+            decoded, a frame of another size.
             What has been yielded before stays good.
     """
     checked = {index: _checked(frames, index, labels) for index, labels in sorted(given.items())}
     video = _learned(frames, checked, encode)
+    at = reached or Reached()
     marks = sorted(checked)
-    ahead: Tracker | None = None
     for before, after in zip([None, *marks], [*marks, None], strict=True):
-        if before is not None:
+        if before is not None and before > at.index:
+            at.tracker = at.tracker or Tracker(video.given, before)
+            at.tracker.restart(video.given[before])
+            at.index = before
             yield _as_given(video, before)
-            ahead = ahead or Tracker(video.given, before)
-            ahead.restart(video.given[before])
-        if before is not None and after is None:
-            yield from _forward(video, ahead, range(before + 1, len(frames)))
-        elif after is not None:
-            yield from _between(video, ahead, before, after)
+        if after is None:
+            yield from _forward(video, at)
+        elif after > at.index:
+            yield from _between(video, at, before, after)
 
 
 def _checked(frames: Frames, index: int, labels: LabelMap) -> LabelMap:
+    if not len(frames):
+        raise InputError("There are no frames: give a video, or a folder of frames, that has some.")
     if not 0 <= index < len(frames):
         raise InputError(
             f"A mask is given for frame {index}, but there are {len(frames)} frames (0 to {len(frames) - 1})."
         )
-    if labels.shape != frames[index].image.shape[:2]:
+    try:
         height, width = frames[index].image.shape[:2]
+    except BrokenFrame as error:
+        raise InputError(
+            f"A mask is given for a frame that cannot be used, give it for another: {error}"
+        ) from error
+    if labels.shape != (height, width):
         raise InputError(
             f"The mask for frame {index} is {labels.shape[1]}×{labels.shape[0]} pixels, the frame "
             f"{width}×{height}: make the mask on the frame itself."
@@ -150,15 +180,14 @@ def _learned(frames: Frames, given: Mapping[int, LabelMap], encode: Encode) -> _
     if not ids:
         where = f"frame {', '.join(map(str, given))}" if given else "any frame"
         raise InputError(f"No object is marked on {where}: give a mask with at least one id above 0.")
-    images = {index: frames[index].image for index in given}
-    features = {index: encode(image) for index, image in images.items()}
+    features = {index: encode(frames[index].image) for index in given}
     basis = find_basis(list(features.values()))
     known: dict[int, Given] = {}
     drawn = []
     for index, labels in given.items():
         tokens = in_basis(basis, projected(basis, features[index]), features[index].grid)
         known[index] = Given(tokens, shares_of(labels, ids, tokens.grid))
-        drawn += outlines.drawn(images[index], labels, tokens, ids)
+        drawn += outlines.drawn(frames[index].image, labels, tokens, ids)
     size = next(iter(given.values())).shape
     return _Video(frames, encode, (size[0], size[1]), ids, given, basis, known, outlines.train(drawn))
 
@@ -177,37 +206,66 @@ def _as_given(video: _Video, index: int) -> Carried:
     return Carried(index, labels, dict.fromkeys(video.ids, 1.0), there, given=True)
 
 
-def _forward(video: _Video, tracker: Tracker | None, indices: range) -> Iterator[Carried]:
-    assert tracker is not None  # there is a given frame before these
-    for index in indices:
-        image = video.image(index)
-        tokens = video.tokens(image)
-        yield _drawn(video, index, image, tokens, tracker.step(index, tokens))
+def _blank(video: _Video, broken: BrokenFrame) -> Carried:
+    nothing = np.zeros(video.size, np.uint16)
+    return Carried(broken.index, nothing, dict.fromkeys(video.ids, 0.0), frozenset(), problem=str(broken))
 
 
-def _between(video: _Video, ahead: Tracker | None, before: int | None, after: int) -> Iterator[Carried]:
+def _forward(video: _Video, at: Reached) -> Iterator[Carried]:
+    """What comes after the last given frame."""
+    assert at.tracker is not None  # there is one
+    for index in range(at.index + 1, len(video.frames)):
+        try:
+            image = video.image(index)
+            tokens = video.tokens(image)
+            found = _drawn(video, index, image, tokens, at.tracker.step(index, tokens))
+        except BrokenFrame as broken:
+            found = _blank(video, broken)
+        at.index = index
+        yield found
+
+
+def _between(video: _Video, at: Reached, before: int | None, after: int) -> Iterator[Carried]:
     """Frames before a given one: carried back from it, and forward to it from the one before, if any."""
-    start = 0 if before is None else before + 1
-    if start == after:
-        return
-    first = _first_from_behind(start, after, ahead is not None)
+    origin, ahead = 0 if before is None else before + 1, at.tracker
+    start = max(origin, at.index + 1)
+    first = _first_from_behind(origin, after, ahead is not None)
     with Store() as stored:
-        for index in range(start, after):
-            stored.put("tokens", index - start, projected(video.basis, video.encode(video.image(index))))
+        broken = _store_tokens(video, range(start, after), stored)
         grid = video.given[after].tokens.grid
         back = Tracker(video.given, after)
-        for index in range(after - 1, first - 1, -1):
-            tokens = in_basis(video.basis, stored.get("tokens", index - start), grid)
-            stored.put("shares", index - start, back.step(index, tokens))
+        for index in range(after - 1, max(first, start) - 1, -1):
+            if index not in broken:
+                tokens = in_basis(video.basis, stored.get("tokens", index - start), grid)
+                stored.put("shares", index - start, back.step(index, tokens))
         for index in range(start, after):
-            tokens = in_basis(video.basis, stored.get("tokens", index - start), grid)
-            shares = stored.get("shares", index - start) if index >= first else None
-            if ahead is not None and (shares is None or index < after - (first - start)):
-                carried = ahead.step(index, tokens)
-                share = 0.0 if before is None else (index - before) / (after - before)
-                shares = carried if shares is None else blended(carried, shares, share)
-            assert shares is not None
-            yield _drawn(video, index, video.image(index), tokens, shares)
+            try:
+                if index in broken:
+                    raise broken[index]
+                tokens = in_basis(video.basis, stored.get("tokens", index - start), grid)
+                shares = stored.get("shares", index - start) if index >= first else None
+                if ahead is not None and (shares is None or index < after - (first - origin)):
+                    carried = ahead.step(index, tokens)
+                    share = 0.0 if before is None else (index - before) / (after - before)
+                    shares = carried if shares is None else blended(carried, shares, share)
+                assert shares is not None
+                found = _drawn(video, index, video.image(index), tokens, shares)
+            except BrokenFrame as error:
+                found = _blank(video, error)
+            at.index = index
+            yield found
+
+
+def _store_tokens(video: _Video, indices: range, stored: Store) -> dict[int, BrokenFrame]:
+    """The tokens of a stretch, by their place in it; returns the frames that have none."""
+    broken = {}
+    for index in indices:
+        try:
+            features = video.encode(video.image(index))
+            stored.put("tokens", index - indices.start, projected(video.basis, features))
+        except BrokenFrame as error:
+            broken[index] = error
+    return broken
 
 
 def _first_from_behind(start: int, after: int, both: bool) -> int:

@@ -124,6 +124,8 @@ class FakeStudio:
             ("PATCH", r"/api/projects/(\d+)", self.patch_project),
             ("POST", r"/api/projects/(\d+)/import", self.import_tasks),
             ("POST", r"/api/projects/(\d+)/import/predictions", self.import_predictions),
+            ("GET", r"/api/predictions", self.list_predictions),
+            ("DELETE", r"/api/predictions/(\d+)/", self.delete_prediction),
             ("GET", "/api/tasks", self.list_tasks),
             ("POST", "/api/dm/actions", self.action),
             ("GET", "/api/ml", self.list_ml),
@@ -163,6 +165,12 @@ class FakeStudio:
 
     def import_tasks(self, number: int, body: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
         return {"task_count": len(self.add_tasks(number, *(task["data"] for task in body)))}
+
+    def list_predictions(self, params: dict[str, str], **_: Any) -> Any:
+        return [made for made in self.predictions if made["task"] == int(params["task"])]
+
+    def delete_prediction(self, number: int, **_: Any) -> None:
+        self.predictions = [made for made in self.predictions if made.get("id") != number]
 
     def import_predictions(self, number: int, body: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
         for made in body:

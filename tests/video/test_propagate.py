@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,8 @@ import pytest
 
 from labeler_backend.errors import InputError
 from labeler_backend.masks.metrics import iou
-from labeler_backend.video.propagate import propagate
+from labeler_backend.video.propagate import Carried, Reached, propagate
+from labeler_backend.video.source import BrokenFrame
 from tests.video.moving import Frame, encode, video
 
 COUNT = 12
@@ -88,6 +91,99 @@ def test_a_frame_that_cannot_be_used_keeps_those_before_it() -> None:
     assert [one.index for one in itertools.islice(found, 6)] == list(range(6))
     with pytest.raises(InputError, match=r"Frame 6 is 210×100 pixels, the given ones 210×140: cut"):
         next(found)
+
+
+class Damaged(list[Frame]):
+    """A video of which some frames cannot be decoded."""
+
+    broken: frozenset[int] = frozenset()
+
+    def __getitem__(self, index: Any, /) -> Any:
+        if index in self.broken:
+            raise BrokenFrame(index, None, f"Frame {index} is damaged.")
+        return super().__getitem__(index)
+
+
+def damaged(frames: list[Frame], *broken: int) -> Damaged:
+    video = Damaged(frames)
+    video.broken = frozenset(broken)
+    return video
+
+
+@pytest.mark.parametrize(
+    ("given", "broken"),
+    [
+        pytest.param([0], [5], id="one, carried forward over"),
+        pytest.param([0], [4, 5, COUNT - 1], id="some, the last among them"),
+        pytest.param([COUNT - 1], [0, 5], id="carried backward over"),
+        pytest.param([0, COUNT - 1], [5, 6], id="between two"),
+        pytest.param([0, 3], [1, 2], id="all between two"),
+    ],
+)
+def test_frames_that_cannot_be_decoded_are_passed_over(given: list[int], broken: list[int]) -> None:
+    frames, labels = video([RIGHTWARD])
+    found = list(propagate(damaged(frames, *broken), {index: labels[index] for index in given}, encode))
+    assert [one.index for one in found] == list(range(COUNT))
+    for one, truth in zip(found, labels, strict=True):
+        if one.index in broken:
+            assert one.problem == f"Frame {one.index} is damaged."
+            assert not one.labels.any()
+            assert (one.present, one.confidence) == (frozenset(), {1: 0.0})
+        else:
+            assert one.problem == ""
+            assert iou(one.labels == 1, truth == 1) > 0.6
+
+
+def equal(one: Carried, other: Carried) -> bool:
+    facts = [(c.index, c.confidence, c.present, c.given, c.problem) for c in (one, other)]
+    return facts[0] == facts[1] and bool((one.labels == other.labels).all())
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param(0, id="before the first given frame"),
+        pytest.param(2, id="at it"),
+        pytest.param(4, id="between two"),
+        pytest.param(8, id="after the last"),
+        pytest.param(9, id="at a damaged one"),
+        pytest.param(COUNT - 1, id="at the end"),
+    ],
+)
+def test_going_on_gives_what_would_have_come(stop: int) -> None:
+    whole, frames, given = uninterrupted()
+    reached = Reached()
+    begun = propagate(frames, given, encode, reached)
+    assert [next(begun).index for _ in range(stop + 1)] == list(range(stop + 1))
+    begun.close()
+    asked: list[Any] = []
+    later = pickle.loads(pickle.dumps(reached))
+    rest = list(propagate(frames, given, lambda image: (asked.append(1), encode(image))[1], later))
+    assert [equal(a, b) for a, b in zip(rest, whole[stop + 1 :], strict=True)] == [True] * (COUNT - 1 - stop)
+    left = [t for t in range(stop + 1, COUNT) if t not in given and t != BROKEN]
+    assert len(asked) == len(given) + len(left)
+
+
+BROKEN = 9
+
+
+@lru_cache
+def uninterrupted() -> tuple[list[Carried], Damaged, dict[int, Any]]:
+    frames, labels = video([RIGHTWARD, LEFTWARD])
+    hurt, given = damaged(frames, BROKEN), {2: labels[2], 7: labels[7]}
+    return list(propagate(hurt, given, encode)), hurt, given
+
+
+def test_a_mask_for_a_frame_that_cannot_be_decoded() -> None:
+    frames, labels = video([RIGHTWARD])
+    with pytest.raises(InputError, match=r"cannot be used, give it for another: Frame 0 is damaged\."):
+        next(propagate(damaged(frames, 0), {0: labels[0]}, encode))
+
+
+def test_a_video_without_frames() -> None:
+    _, labels = video([RIGHTWARD])
+    with pytest.raises(InputError, match="There are no frames: give"):
+        next(propagate([], {0: labels[0]}, encode))
 
 
 def smaller(labels: list[Any]) -> dict[int, Any]:
