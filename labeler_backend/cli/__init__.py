@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from labeler_backend import __version__
 from labeler_backend.batch.errors import Interrupted
 from labeler_backend.cli import (
+    click,
     config,
     connect,
     doctor,
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 app.command(epilog=masks.EPILOG)(masks.masks)
 app.command(epilog=inspect.EPILOG)(inspect.inspect)
+app.command(epilog=click.EPILOG)(click.click)
 app.command(epilog=train.EPILOG)(train.train)
 app.add_typer(heads.heads, name="heads")
 app.command(epilog=export.EPILOG)(export.export)
