@@ -1,4 +1,4 @@
-"""`Labeler`: backbone, head roles and proposals put together; CLI, server and notebooks call it."""
+"""`Labeler`: backbone, head roles, proposals and prompts put together; CLI, server and notebooks call it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ from labeler_backend.heads.head import Head
 from labeler_backend.heads.types import Answer
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
+from labeler_backend.prompts import answer as prompting
+from labeler_backend.prompts.recent import Recent
+from labeler_backend.prompts.scene import Scene, prepare_scene
+from labeler_backend.prompts.types import Answer as Prompted
+from labeler_backend.prompts.types import Prompt
 from labeler_backend.proposals.objects import side_by_side
 from labeler_backend.proposals.pools import PoolCache
 from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSettings, propose
@@ -48,6 +53,7 @@ class Labeler:
         pools: where pools are kept, or None.
         head: of a project; None = what emerges without labels.
         head_name: which one that is, for `fingerprint`.
+        recent: pictures that were clicked last.
     """
 
     encoder: Encoder
@@ -58,6 +64,7 @@ class Labeler:
     pools: PoolCache | None = None
     head: Head | None = None
     head_name: str = ""
+    recent: Recent = field(default_factory=Recent, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -173,3 +180,21 @@ class Labeler:
     def masks(self, image: RGB) -> list[Proposal]:
         """`encode` and `propose` for one image."""
         return self.propose(image, self.encode([image])[0])
+
+    def click(self, image: RGB, prompt: Prompt) -> Prompted:
+        """One object's mask from points, boxes, scribbles and the mask so far.
+
+        The first click on a picture takes its features and its pool from the caches where they are in them,
+        and computes them once where they are not.
+        """
+        return prompting.answer(self._scene(image), prompt)
+
+    def _scene(self, image: RGB) -> Scene:
+        input_size = target_size((image.shape[0], image.shape[1]), self.size, self.encoder.patch)
+        key = FeatureCache.key(image, self.encoder.model_key, input_size)
+
+        def make() -> Scene:
+            features = self.encode([image])[0]
+            return prepare_scene(image, features, self.pool(image, features))
+
+        return self.recent.get(key, make)
