@@ -31,8 +31,13 @@ frames = typer.Typer(
 )
 Regions = Literal["polygon", "brush"]
 Size = Annotated[
-    int,
-    typer.Option(min=64, help="Short side in pixels of what the model sees.", rich_help_panel=MODEL),
+    int | None,
+    typer.Option(
+        min=64,
+        help="Short side in pixels of what the model sees. More helps small objects, and takes longer. "
+        "[default: 476, up to half as much again where objects are small]",
+        rich_help_panel=MODEL,
+    ),
 ]
 FrameRate = Annotated[
     float | None,
@@ -137,7 +142,7 @@ def frames_create(
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DTypeOption = None,
-    size: Size = 476,
+    size: Size = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -194,7 +199,7 @@ def frames_collect(
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DTypeOption = None,
-    size: Size = 476,
+    size: Size = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT.", rich_help_panel=RUN)
     ] = False,
@@ -217,6 +222,6 @@ def frames_collect(
         existing_run(resume, overwrite),
         as_json,
     )
-    framing.say_collected(summary, as_json)
+    framing.say_collected(summary, as_json, size)
     if summary.failed:
         raise typer.Exit(1)

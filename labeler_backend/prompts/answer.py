@@ -1,8 +1,8 @@
 """From a prompt to its masks: the order of the steps, and nothing else.
 
-The answer begins with nothing, or with the previous mask, and goes from mark to mark. A mark that is satisfied
-changes nothing; one that is not moves the region it most likely means to the other side, and nothing elsewhere.
-So the answer to a prompt is the same whether it came at once or click by click.
+The answer begins with nothing, or with the previous mask, and goes from mark to mark. A mark that is
+satisfied changes nothing; one that is not moves the region it most likely means to the other side, and
+nothing elsewhere. So the answer to a prompt is the same whether it came at once or click by click.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which region a mark may mean: the proposals that hold it, weighed by how well it lies in their middle.
 
-Who clicks an object clicks its middle, and who corrects a mask clicks the middle of what is wrong. So the same
-rule picks the object for the first click, and for a later one the part to add or to take away.
+Who clicks an object clicks its middle, and who corrects a mask clicks the middle of what is wrong. So the
+same rule picks the object for the first click, and for a later one the part to add or to take away.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _left_over(
 
 
 def _part(mask: BoolMask, middle: tuple[int, int]) -> tuple[BoolMask, float] | None:
-    """The connected part that holds a pixel (x, y), and how well that lies in its middle; None = not in it."""
+    """The connected part that holds a pixel (x, y), how well that lies in its middle; None = not in it."""
     x, y = middle
     _, labels, facts, centres = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
     label = int(labels[y, x])

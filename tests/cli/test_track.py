@@ -56,6 +56,15 @@ def test_says_how_many_and_where(asked: list[Any], labels: list[Any]) -> None:
     assert asked == [("m", "cpu", None, 140, True, VideoInfo(SIZE, COUNT, None))]
 
 
+def test_says_that_it_looked_closer(asked: list[Any], labels: list[Any]) -> None:
+    mask = labels[0] * 0
+    mask[60:62, 40:42] = 1
+    write_mask(Path("small.png"), mask)
+    result = track("in", "--init", "small.png", "--out", "out")
+    assert "the model saw frames at 714 pixels, not 476: --size 476 is quicker" in result.stdout
+    assert asked[0][3] is None
+
+
 def test_json_is_all_there_is_on_stdout(asked: list[Any], labels: list[Any]) -> None:
     write_mask(Path("b.png"), labels[6])
     result = track("in", "--init", "a.png", "--keyframe", "6=b.png", "--out", "out", "--json")

@@ -63,7 +63,7 @@ def test_what_is_written_is_equal_when_read_back(tmp_path: Path, labels: list[An
     model, shown = Colours(), list[Progress]()
     summary = track(tmp_path, job(tmp_path, labels, 0), model, show=shown.append)
     out = tmp_path / "out"
-    assert summary == Summary(str(out), COUNT, 0, [0], [1, 2], COUNT, summary.wall_seconds)
+    assert summary == Summary(str(out), COUNT, 0, [0], [1, 2], 140, COUNT, summary.wall_seconds)
     masks = read_masks(out)
     np.testing.assert_array_equal(masks[0], labels[0])
     assert min(iou(mask > 0, truth > 0) for mask, truth in zip(masks, labels, strict=True)) > 0.5
@@ -85,6 +85,18 @@ def test_what_is_written_is_equal_when_read_back(tmp_path: Path, labels: list[An
     assert set(model.seen) == {140}
     assert shown[-1] == Progress(COUNT, COUNT, COUNT, 0)
     assert [one.done for one in shown] == sorted(one.done for one in shown)
+
+
+@pytest.mark.parametrize(
+    ("radius", "size"),
+    [pytest.param(24, 476, id="a large object"), pytest.param(2, 714, id="a small one")],
+)
+def test_small_objects_are_seen_larger(tmp_path: Path, labels: list[Any], radius: int, size: int) -> None:
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    mask = fakes.write_mask(tmp_path / "a.png", (y - 60) ** 2 + (x - 40) ** 2 < radius**2)
+    model = Colours()
+    assert track(tmp_path, Job(tmp_path / "in", {0: mask}), model).size == size
+    assert set(model.seen) == {size}
 
 
 def test_masks_are_indexed_in_the_colours_of_davis(tmp_path: Path, labels: list[Any]) -> None:
@@ -343,7 +355,7 @@ def test_too_many_given_frames(tmp_path: Path, labels: list[Any], monkeypatch: p
 
 
 def test_the_summary_as_json(tmp_path: Path) -> None:
-    made = summary_json(Summary("o", 10, 1, [0], [1, 2], 5, 2.0))
+    made = summary_json(Summary("o", 10, 1, [0], [1, 2], 476, 5, 2.0))
     assert made["frames_per_second"] == 2.5
     assert made["tracks"] == str(Path("o") / "tracks.json")
     assert json.loads(json.dumps(made)) == made
