@@ -26,6 +26,7 @@ from labeler_backend.video.tracks import Box
 from tests.track import fakes
 from tests.track.fakes import COUNT, FIRST, FORMATS, SECOND, Colours, box_of, read_masks
 from tests.video.moving import SIZE
+from tests.video.numbered import with_packet
 
 
 @pytest.fixture(autouse=True)
@@ -127,14 +128,33 @@ def test_the_overlay_has_the_frames_of_the_video(
     assert np.abs(picture - plain)[mask > 0].mean() > 2 * np.abs(picture - plain)[:30, 100:].mean()
 
 
-def test_a_video_file_with_its_own_rate(tmp_path: Path, labels: list[Any]) -> None:
+def encoded(tmp_path: Path) -> Path:
+    """The video as a file, 30 frames a second."""
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "5"})
+        stream = container.add_stream("libx264", rate=30, options={"crf": "5", "bf": "0"})
         (stream.height, stream.width), stream.pix_fmt = SIZE, "yuv420p"
         for t in range(COUNT):
             picture = np.asarray(Image.open(tmp_path / "in" / f"{t}.png"))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+    return tmp_path / "a.mp4"
+
+
+def test_a_video_file_damaged_in_the_middle(tmp_path: Path, labels: list[Any]) -> None:
+    path = with_packet(encoded(tmp_path), tmp_path / "broken.mp4", 5, byte=0)
+    summary = track(tmp_path, replace(job(tmp_path, labels, 0), input=path))
+    assert (summary.frames, summary.failed) == (COUNT, 1)
+    (line,) = (tmp_path / "out" / "failures.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line)["frame"] == 5
+    assert "is damaged: export the video again" in json.loads(line)["reason"]
+    masks = read_masks(tmp_path / "out")
+    assert [t for t, mask in enumerate(masks) if not mask.any()] == [5]
+    with av.open(str(tmp_path / "out" / "overlay.mp4")) as container:
+        assert len(list(container.decode(video=0))) == COUNT
+
+
+def test_a_video_file_with_its_own_rate(tmp_path: Path, labels: list[Any]) -> None:
+    encoded(tmp_path)
     summary = track(tmp_path, replace(job(tmp_path, labels, 0), input=tmp_path / "a.mp4"))
     assert summary.frames == COUNT
     data = json.loads((tmp_path / "out" / "tracks.json").read_text("utf-8"))
