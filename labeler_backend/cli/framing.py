@@ -17,9 +17,11 @@ from PIL import Image
 
 from exporters.categories import Categories
 from exporters.folder import building
+from exporters.report import Report
 from exporters.video.davis import as_png
 from exporters.video.single import write_mot, write_youtube_vis
 from exporters.writer import Options
+from labeler_backend import __version__
 from labeler_backend.cli import loading
 from labeler_backend.cli.problems import Problems, say
 from labeler_backend.cli.progress import counter, frames_bar
@@ -105,6 +107,7 @@ def create(request: Request, quiet: bool) -> Created:
     """
     job, name = request.job, request.job.input.resolve().name
     with ExitStack() as stack:
+        report = stack.enter_context(Report())
         frames = stack.enter_context(open_frames(job.input, job.frame_rate))
         masks = read_masks(job.masks, job.first, frames.info, True) if job.masks else {}
         folder = stack.enter_context(building(request.out, request.overwrite))
@@ -112,12 +115,11 @@ def create(request: Request, quiet: bool) -> Created:
         masks = masks or _proposed(frames, labeler, request.max_proposals)
         size = job.size or short_side(masks.values(), labeler.patch)
         labels = _labels(masks, request.labels)
-        problems = Problems()
         dataset = TasksDataset(
             folder,
             Categories(names=request.labels),
             Options(),
-            problems.tell,
+            report.tell,
             kind=request.kind,
             image_prefix=_prefix(request),
             model_version=f"{model_version(labeler_name(request), size)}-frames",
@@ -136,7 +138,8 @@ def create(request: Request, quiet: bool) -> Created:
             dataset.add(record, None)
             _write_jpeg(folder / PICTURES / record.file_name, frames[carried.index].image)
         counts = dataset.finish()
-    say(problems)
+        report.write(folder, {"source": str(job.input), "version": __version__, "counts": counts})
+    say(report)
     return Created(str(request.out), len(frames), counts["images"], counts["instances"], failed)
 
 
@@ -211,7 +214,7 @@ def say_created(created: Created, url: str | None, project: int | None) -> None:
         return
     where = out.resolve()
     typer.echo(
-        f"Make a project with {out / CONFIG} and import {out / TASKS}. For the pictures start Label Studio "
+        f"Make a project with {out / CONFIG} and import {out / TASKS}. For the pictures, start Label Studio "
         f"with LOCAL_FILES_SERVING_ENABLED=true and LOCAL_FILES_DOCUMENT_ROOT={where.parent}, and add a "
         f"local storage with the path {where}. Or give --upload and --url, which does it all."
     )
