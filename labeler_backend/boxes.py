@@ -10,9 +10,9 @@ import numpy as np
 
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
+from labeler_backend.video.tracks import Box
 
-Box = tuple[float, float, float, float]
-"""x, y, width, height in pixels."""
+__all__ = ["Box", "mask_in_box"]
 
 _AGREES = 0.5
 _ALIKE = 0.85

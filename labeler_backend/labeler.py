@@ -1,4 +1,4 @@
-"""`Labeler`: backbone, head roles and proposals put together; CLI, server and notebooks call it."""
+"""`Labeler`: backbone, head roles, proposals and prompts put together; CLI, server and notebooks call it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from labeler_backend.backbone.cache import FeatureCache, encode_cached
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import target_size
-from labeler_backend.boxes import Box, mask_in_box
+from labeler_backend.boxes import mask_in_box
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.types import Answer
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
+from labeler_backend.prompts import answer as prompting
+from labeler_backend.prompts.recent import Recent
+from labeler_backend.prompts.scene import Scene, prepare_scene
+from labeler_backend.prompts.types import Answer as Prompted
+from labeler_backend.prompts.types import Prompt
 from labeler_backend.proposals.objects import side_by_side
 from labeler_backend.proposals.pools import PoolCache
 from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE, ProposalSettings, propose
@@ -25,6 +30,7 @@ from labeler_backend.proposals.roles import HeadRoles, cached_roles
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.settings import load_settings
 from labeler_backend.video.propagate import SIZE as FRAME_SIZE
+from labeler_backend.video.tracks import Box
 
 DEFAULT_SIZE = 518
 POOL = 100
@@ -47,6 +53,7 @@ class Labeler:
         pools: where pools are kept, or None.
         head: of a project; None = what emerges without labels.
         head_name: which one that is, for `fingerprint`.
+        recent: pictures that were clicked last.
     """
 
     encoder: Encoder
@@ -57,6 +64,7 @@ class Labeler:
     pools: PoolCache | None = None
     head: Head | None = None
     head_name: str = ""
+    recent: Recent = field(default_factory=Recent, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -177,3 +185,21 @@ class Labeler:
     def masks(self, image: RGB) -> list[Proposal]:
         """`encode` and `propose` for one image."""
         return self.propose(image, self.encode([image])[0])
+
+    def click(self, image: RGB, prompt: Prompt) -> Prompted:
+        """One object's mask from points, boxes, scribbles and the mask so far.
+
+        The first click on a picture takes its features and its pool from the caches where they are in them,
+        and computes them once where they are not.
+        """
+        return prompting.answer(self._scene(image), prompt)
+
+    def _scene(self, image: RGB) -> Scene:
+        input_size = target_size((image.shape[0], image.shape[1]), self.size, self.encoder.patch)
+        key = FeatureCache.key(image, self.encoder.model_key, input_size)
+
+        def make() -> Scene:
+            features = self.encode([image])[0]
+            return prepare_scene(image, features, self.pool(image, features))
+
+        return self.recent.get(key, make)

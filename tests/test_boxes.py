@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeler_backend.boxes import Box, mask_in_box
+from labeler_backend.boxes import mask_in_box
 from labeler_backend.masks import rle
 from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
+from labeler_backend.video.tracks import Box
 
 SIZE = (60, 100)
 
@@ -82,5 +83,5 @@ def test_there_is_always_something_and_nothing_outside(box: Box, proposed: bool)
     rows, columns = np.nonzero(found)
     assert rows.min() >= min(np.floor(y), SIZE[0] - 1)
     assert columns.min() >= min(np.floor(x), SIZE[1] - 1)
-    assert rows.max() <= max(np.ceil(y + h) - 1, 0)
-    assert columns.max() <= max(np.ceil(x + w) - 1, 0)
+    assert rows.max() <= max(np.ceil(y + h) - 1, np.floor(y), 0)
+    assert columns.max() <= max(np.ceil(x + w) - 1, np.floor(x), 0)

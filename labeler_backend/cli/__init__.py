@@ -10,10 +10,12 @@ from typer.core import TyperGroup
 from labeler_backend import __version__
 from labeler_backend.batch.errors import Interrupted
 from labeler_backend.cli import (
+    click,
     config,
     connect,
     doctor,
     export,
+    frames,
     heads,
     inspect,
     masks,
@@ -53,6 +55,8 @@ app = typer.Typer(
 app.command(epilog=masks.EPILOG)(masks.masks)
 app.command(epilog=track.EPILOG)(track.track)
 app.command(epilog=inspect.EPILOG)(inspect.inspect)
+app.add_typer(frames.frames, name="frames")
+app.command(epilog=click.EPILOG)(click.click)
 app.command(epilog=train.EPILOG)(train.train)
 app.add_typer(heads.heads, name="heads")
 app.command(epilog=export.EPILOG)(export.export)

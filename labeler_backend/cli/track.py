@@ -24,6 +24,7 @@ from labeler_backend.cli.progress import frames_bar
 from labeler_backend.errors import LabelerError
 
 if TYPE_CHECKING:
+    from labeler_backend.track.folder import Existing
     from labeler_backend.track.types import Job, Summary
 
 EPILOG = """
@@ -131,20 +132,33 @@ def track(
     """Carry masks of one or a few frames through a whole video, and write them as masks and as tracks."""
     from labeler_backend.track.types import Job
 
-    if resume and overwrite:
-        raise LabelerError("--resume and --overwrite contradict each other: give one of them.")
-    masks = _masks(init, init_frame, keyframe or [], boxes)
+    existing = existing_run(resume, overwrite)
+    if init is None and boxes is None:
+        raise LabelerError("Nothing says what to follow: give a mask of a frame with --init, or --boxes.")
+    if boxes is not None and (init is not None or keyframe):
+        raise LabelerError("--boxes says on its own what to follow: leave out --init and --keyframe.")
+    masks = given_masks(init, init_frame, keyframe or [])
     job = Job(source, masks, init_frame, boxes, new_objects, size, frame_rate)
-    existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     _track(job, out, (model, device, dtype, size, not no_cache), existing, as_json)
 
 
-def _masks(init: Path | None, init_frame: int, keyframes: list[str], boxes: Path | None) -> dict[int, Path]:
-    """Files of masks by frame; none where boxes are given."""
-    if init is None and boxes is None:
-        raise LabelerError("Nothing says what to follow: give a mask of a frame with --init, or --boxes.")
-    if boxes is not None and (init is not None or keyframes):
-        raise LabelerError("--boxes says on its own what to follow: leave out --init and --keyframe.")
+def existing_run(resume: bool, overwrite: bool) -> Existing:
+    """What is to be done where OUT already holds a run.
+
+    Raises:
+        LabelerError: both.
+    """
+    if resume and overwrite:
+        raise LabelerError("--resume and --overwrite contradict each other: give one of them.")
+    return "resume" if resume else "overwrite" if overwrite else "refuse"
+
+
+def given_masks(init: Path | None, init_frame: int, keyframes: list[str]) -> dict[int, Path]:
+    """Files of masks by frame.
+
+    Raises:
+        LabelerError: --keyframe is not as it must be, or a frame has two.
+    """
     masks = {} if init is None else {init_frame: init}
     for text in keyframes:
         number, sign, name = text.partition("=")
@@ -174,12 +188,13 @@ def _track(job: Job, out: Path, model: Any, existing: Any, as_json: bool) -> Non
     if as_json:
         typer.echo(json.dumps(summary_json(summary)))
     else:
-        _say(summary, job.size)
+        say_tracked(summary, job.size)
     if summary.failed:
         raise typer.Exit(1)
 
 
-def _say(summary: Summary, asked: int | None) -> None:
+def say_tracked(summary: Summary, asked: int | None) -> None:
+    """What is there, and what to look at; `asked`: for which size, None = for none."""
     from labeler_backend.video.propagate import SIZE
 
     out = Path(summary.out)

@@ -16,16 +16,20 @@ from labeler_backend import __version__
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.heads.errors import HeadError
 from labeler_backend.proposals.propose import ProposalSettings
+from labeler_backend.server.carrying import Carrying
+from labeler_backend.server.following import Stopped, Wanted
 from labeler_backend.server.journal import Journal
 from labeler_backend.server.live import Live, Serving
 from labeler_backend.server.pool import Full, PriorityPool, Urgency
 from labeler_backend.server.proposing import Proposing
+from labeler_backend.server.video_answers import NotReady, VideoAnswers
 from labeler_backend.store import Store
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import Access, Media, MediaError
 from labeler_backend.studio.prediction import Prediction
 from labeler_backend.studio.predictions import Page, answer_prompt, prediction
+from labeler_backend.studio.video.drawn import drawn_on
 
 logger = logging.getLogger("labeler_backend")
 
@@ -49,6 +53,7 @@ class Ask:
         urgency: falls when the request's deadline has passed.
         serving: what answers for the project.
         extra: the backend's extra params of the project.
+        until: monotonic time at which the request is answered with what is ready.
     """
 
     project: str
@@ -58,6 +63,7 @@ class Ask:
     urgency: Urgency
     serving: Serving
     extra: Mapping[str, Any] | str | None = None
+    until: float = float("inf")
 
     def __post_init__(self) -> None:
         self.fingerprint = _digest([self.config.xml, self.extra])
@@ -71,6 +77,8 @@ class Answering:
     ) -> None:
         """`answers` keeps whole answers by all they came of; `live` hears of heads that cannot answer."""
         self._live = live
+        self.carrying = Carrying(proposing, answers, self._told)
+        self._videos = VideoAnswers(self.carrying, journal, live.base)
         self._proposing, self._media, self._answers, self._journal = proposing, media, answers, journal
         self._fetching = PriorityPool(
             "fetch",
@@ -81,13 +89,14 @@ class Answering:
 
     def close(self, grace: float) -> None:
         """Drops what waits and gives what runs `grace` seconds."""
+        self.carrying.close(grace)
         self._fetching.close(grace)
 
     async def element(self, ask: Ask, task: Any) -> Element:
         """The answer to a task as it came; `PENDING` where asking again may help."""
         try:
-            element = await self._answer(ask, *_identified(task))
-        except Full:
+            element = await self._answer(ask, _identified(task), task)
+        except (Full, NotReady, Stopped):
             return PENDING
         except Exception as error:
             return self._failed(ask, task, error)
@@ -95,7 +104,7 @@ class Answering:
         return element
 
     def _failed(self, ask: Ask, task: Any, error: Exception) -> Element:
-        final = error.final if isinstance(error, MediaError) else isinstance(error, InputError)
+        final = _is_final(error)
         if isinstance(error, HeadError):
             self._live.refuse(ask.project, ask.serving, str(error))
         if not isinstance(error, LabelerError):
@@ -103,10 +112,48 @@ class Answering:
         self._journal.failure(ask.project, task, error, final)
         return self._nothing(ask) if final else PENDING
 
-    async def _answer(self, ask: Ask, task: int, data: Mapping[str, Any]) -> Element:
+    def _told(self, wanted: Wanted, error: Exception) -> None:
+        """Of a video that nobody waits for any more."""
+        if not isinstance(error, LabelerError):
+            logger.exception("A video of project %s could not be followed.", wanted.project, exc_info=error)
+        self._journal.failure(wanted.project, {"id": wanted.task}, error, _is_final(error))
+
+    async def _answer(self, ask: Ask, task: int, body: Mapping[str, Any]) -> Element:
         tags = [(image, tag) for image in ask.config.images if (tag := ask.config.answer_for(image))]
-        if not tags:
-            return self._nothing(ask)
+        tracks = await self._tracks(ask, task, body)
+        if tracks is None:
+            if not tags:
+                return self._nothing(ask)
+            answer = await self._pictures(ask, task, body["data"], tags)
+        elif tags and not ask.context:
+            answer = _joined(await self._pictures(ask, task, body["data"], tags), tracks)
+        else:
+            answer = tracks.model_dump_json().encode()
+        self._journal.answered(ask.project, task, answer, clicked=bool(ask.context))
+        return answer
+
+    async def _tracks(self, ask: Ask, task: int, body: Mapping[str, Any]) -> Prediction | None:
+        """What is followed in the task's videos; None where nothing is asked of them."""
+        asked = [tag for tag in ask.config.tracks if ask.context is None or drawn_on(ask.context, tag.video)]
+        if not asked:
+            return None
+
+        async def fetch(url: str) -> Media:
+            [media] = await self._fetched(ask, [url], task)
+            return media
+
+        async def threaded(key: object, work: Callable[[], Any]) -> Any:
+            return await self._fetching.run(key, ask.urgency, work)
+
+        regions: list[dict[str, Any]] = []
+        for tag in asked:
+            regions += await self._videos.regions(ask, task, body, tag, fetch, threaded)
+        return prediction(task, ask.config, {}, ask.serving.version, regions)
+
+    async def _pictures(
+        self, ask: Ask, task: int, data: Mapping[str, Any], tags: Sequence[tuple[ImageTag, AnswerTag]]
+    ) -> Element:
+        """What is seen in the task's pictures."""
         media = {
             image.name: await self._fetched(ask, ask.config.pages(data, image), task) for image, _ in tags
         }
@@ -114,9 +161,7 @@ class Answering:
         serving = [ask.serving.version, ask.serving.key]
         key = _digest([serving, __version__, ask.fingerprint, task, contents])
         known = None if ask.context else await self._known(ask, key)
-        answer = known or await self._computed(ask, task, tags, media, key)
-        self._journal.answered(ask.project, task, answer, clicked=bool(ask.context))
-        return answer
+        return known or await self._computed(ask, task, tags, media, key)
 
     async def _fetched(self, ask: Ask, urls: Sequence[str], task: int) -> list[Media]:
         def fetch(url: str) -> Callable[[], Media]:
@@ -178,20 +223,33 @@ class Answering:
         return Prediction(result=[], score=0.0, model_version=ask.serving.version).model_dump_json().encode()
 
 
-def _identified(task: Any) -> tuple[int, Mapping[str, Any]]:
-    """A task's id and data.
+def _identified(task: Any) -> int:
+    """A task's id, where it also has data.
 
     Raises:
-        InputError: it is none.
+        InputError: it has none.
     """
     if not isinstance(task, dict):
         raise InputError(f"A task was {type(task).__name__} and not an object with id and data.")
-    number, data = task.get("id"), task.get("data")
+    number = task.get("id")
     if not isinstance(number, int) or isinstance(number, bool):
         raise InputError("A task came without a whole number as its id.")
-    if not isinstance(data, dict):
-        raise InputError(f"Task {number} came without data: import it again with the image's URL.")
-    return number, data
+    if not isinstance(task.get("data"), dict):
+        raise InputError(f"Task {number} came without data: import it again with the address of its media.")
+    return number
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether trying again is pointless."""
+    return error.final if isinstance(error, MediaError) else isinstance(error, InputError)
+
+
+def _joined(pictures: Element, tracks: Prediction) -> Element:
+    """One answer of both; it is as sure as the less sure one."""
+    found = Prediction.model_validate_json(pictures)
+    found.result += tracks.result
+    found.score = min(found.score, tracks.score)
+    return found.model_dump_json().encode()
 
 
 def _digest(parts: Sequence[Any]) -> str:

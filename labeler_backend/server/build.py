@@ -17,6 +17,7 @@ from labeler_backend.server.journal import Journal
 from labeler_backend.server.live import Live
 from labeler_backend.server.proposing import Proposing
 from labeler_backend.server.queue import Queue
+from labeler_backend.server.renewing import Renewing
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.server.supervisor import Supervisor
 from labeler_backend.server.tally import Tally
@@ -68,6 +69,7 @@ def make_service(settings: ServerSettings) -> Service:
         live=live,
         telling=telling(live, connections),
         trainings=make_trainings(settings, connections),
+        renewing=Renewing(connections, version),
         connections=connections,
         journal=journal,
         caches={"media": media, "features": features.store, "proposals": proposals, "answers": answers},

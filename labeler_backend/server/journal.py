@@ -30,6 +30,7 @@ V = TypeVar("V")
 logger = logging.getLogger("labeler_backend")
 
 _FAILURES = 100
+_NOTES = 20  # of one project
 _PROJECTS = 1000  # kept in memory: anybody who may ask can name any number of them
 _TITLE = 200  # characters
 _WINDOW = 60.0  # seconds over which images/s is counted
@@ -65,6 +66,12 @@ class Journal:
         """What in a project's labelling config gets no answer."""
         _keep(self._notes, project, notes)
 
+    def noted_video(self, project: str, note: str) -> None:
+        """What is wrong with how one of its videos is shown; forgotten at the project's next request."""
+        known = list(self._notes.get(project, ()))
+        if note not in known and len(known) < _NOTES:
+            _keep(self._notes, project, [*known, note])
+
     def answered(self, project: str, task: int, answer: bytes, clicked: bool) -> None:
         """A task has its answer: a `Prediction` as JSON."""
         self.later(self._record, project, task, answer, clicked)
@@ -87,7 +94,7 @@ class Journal:
                 at=time.time(),
                 project=project,
                 task=number,
-                link=self._link(project, number),
+                link=self.link(project, number),
                 reason=reason,
                 final=final,
             )
@@ -118,7 +125,7 @@ class Journal:
             ProjectStatus(
                 id=name,
                 title=self._titles.get(name),
-                link=self._link(name),
+                link=self.link(name),
                 notes=list(self._notes.get(name, ())),
                 **asdict(self._acceptance.counts(name)),
                 **self._learning(name),
@@ -153,7 +160,8 @@ class Journal:
             _keep(self._titles, project, str(about.get("title") or "")[:_TITLE])
             self._acceptance.record_event(project, event)
 
-    def _link(self, project: str, task: int | None = None) -> str | None:
+    def link(self, project: str, task: int | None = None) -> str | None:
+        """Where a project, or a task of it, is in Label Studio; None where that is not known."""
         hostname, number = usable(self._connections.of(project).hostname), project.partition(".")[0]
         if not hostname or not number.isdigit():
             return None

@@ -102,6 +102,20 @@ class PriorityPool:
         finally:
             self._leave(item)
 
+    def call(self, urgency: Urgency, work: Callable[[], T]) -> T:
+        """The same from a thread that is not one of the pool's; nobody shares the work.
+
+        Raises:
+            Full: too much is waiting.
+            CancelledError: the pool was closed before the work began.
+            Exception: what `work` raises.
+        """
+        item = self._join(object(), urgency, work)
+        try:
+            return item.future.result()
+        finally:
+            self._leave(item)
+
     def waiting(self) -> Counter[Urgency]:
         """How much waits, by urgency."""
         with self._change:

@@ -20,6 +20,7 @@ from labeler_backend.backbone.device import dtype_name
 from labeler_backend.backbone.gate import Gate, check_between_layers
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.media import RGB, opened
+from labeler_backend.proposals.objects import side_by_side
 from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.server.live import Serving
@@ -76,7 +77,7 @@ class Proposing:
             threads=cores,
             express=EXPRESS_THREADS,
             capacity=capacity,
-            begin=lambda express: _settle(express, cores),
+            begin=lambda express: settle(express, cores),
             around=self._around,
         )
         torch.set_num_threads(cores)  # what a thread sets is also what later ones begin with
@@ -112,8 +113,32 @@ class Proposing:
         key = (media.sha256, settings, serving.key)
         return await self.pool.run(key, urgency, lambda: self._see(media, settings, serving))
 
+    def objects(
+        self, frame: RGB, least: float, most: int, serving: Serving, urgency: Urgency
+    ) -> list[Proposal]:
+        """The likeliest objects of a frame, side by side, for a thread that waits for them.
+
+        Args:
+            frame: (H, W, 3) uint8, upright.
+            least: the lowest score that one may have.
+            most: how many at most.
+            serving: the head that names and scores them, where there is one.
+            urgency: of who waits.
+
+        Raises:
+            As `see`, and CancelledError where the pool was closed meanwhile.
+        """
+        usual = ProposalSettings()
+        settings = ProposalSettings(max(usual.max_proposals, most), least)
+        labeler = self._serving(settings, serving)
+        answer = self.pool.call(urgency, lambda: labeler.answer(frame, labeler.encode([frame])[0]))
+        return side_by_side([one for one in answer.proposals if one.score >= least])[:most]
+
+    def _serving(self, settings: ProposalSettings, serving: Serving) -> Labeler:
+        return replace(self.labeler(), settings=settings, head=serving.head, head_name=serving.key)
+
     def _see(self, media: Media, settings: ProposalSettings, serving: Serving) -> Seen:
-        labeler = replace(self.labeler(), settings=settings, head=serving.head, head_name=serving.key)
+        labeler = self._serving(settings, serving)
         key = hashlib.sha256(f"{media.sha256} {labeler.fingerprint}".encode()).hexdigest()
         known = self.store.read(key)
         if known is not None and (seen := _from_json(known)) is not None:
@@ -146,7 +171,7 @@ class Proposing:
             return run()
 
 
-def _settle(express: bool, cores: int) -> None:
+def settle(express: bool, cores: int) -> None:
     """Makes this thread one for urgent work, or one that gives way.
 
     For urgent work, which stands alone, torch uses all cores; else one, since images side by side use a CPU

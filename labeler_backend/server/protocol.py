@@ -277,6 +277,18 @@ class ProjectStatus(BaseModel):
     training: TrainingStatus | None = None
 
 
+class VideoStatus(BaseModel):
+    """A video whose objects are being followed, or that waits for it."""
+
+    project: str
+    task: int
+    link: str | None = Field(description="The task in Label Studio.")
+    running: bool
+    done: int = Field(description="Frames looked at; of objects drawn on different frames each for itself.")
+    total: int = Field(description="Frames to be looked at; 0 until it runs.")
+    seconds_left: float | None = Field(description="At the speed it has; null where that cannot be told.")
+
+
 class StatusReport(BaseModel):
     """GET /status.json, and what /status shows."""
 
@@ -287,6 +299,7 @@ class StatusReport(BaseModel):
     caches: list[CacheStatus]
     projects: list[ProjectStatus]
     failures: list[Failure] = Field(description="The last ones, newest first.")
+    videos: list[VideoStatus] = Field(default=[], description="Being followed, those that run first.")
 
 
 class Noted(BaseModel):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from labeler_backend import __version__
 from labeler_backend.errors import LabelerError
 from labeler_backend.server.answering import PENDING, Answering, Ask, Element
+from labeler_backend.server.carrying import Progress
 from labeler_backend.server.connections import Connection, Connections
 from labeler_backend.server.journal import Journal
 from labeler_backend.server.live import Live
@@ -27,8 +28,10 @@ from labeler_backend.server.protocol import (
     QueueStatus,
     SetupRequest,
     StatusReport,
+    VideoStatus,
     WebhookEvent,
 )
+from labeler_backend.server.renewing import Renewing
 from labeler_backend.server.telling import Telling
 from labeler_backend.server.trainings import Trainings
 from labeler_backend.studio.config import read_config
@@ -46,7 +49,8 @@ class Limits:
 
     Attributes:
         deadline: seconds after which a batch is answered with what is ready; Label Studio gives up at 100.
-        opening: the same where a labeler waits before a blank page.
+        opening: the same where a labeler waits before a blank page; for a box drawn in a video, `deadline`
+            counts, since the page stays as it is.
     """
 
     deadline: float = 90.0
@@ -78,6 +82,7 @@ class Service:
         live: Live,
         telling: Telling,
         trainings: Trainings,
+        renewing: Renewing,
         connections: Connections,
         journal: Journal,
         caches: Mapping[str, Cache],
@@ -85,6 +90,8 @@ class Service:
     ) -> None:
         """`model`, `size` and `caches`, by name, are shown on the status page."""
         self._live, self._telling, self._trainings = live, telling, trainings
+        self._renewing = renewing
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._model, self._size = model, size
         self._proposing, self._answering = proposing, answering
         self._connections, self._journal = connections, journal
@@ -99,6 +106,7 @@ class Service:
 
     async def start(self) -> None:
         """Begins to load the model, so that the first request need not."""
+        self._loop = asyncio.get_running_loop()
         # A thread of its own that nobody waits for: fetching weights may take minutes, stopping may not.
         threading.Thread(target=self._preload, name="preload", daemon=True).start()
         self._trainings.start()
@@ -115,6 +123,7 @@ class Service:
             asyncio.to_thread(self._trainings.stop, grace),
             asyncio.to_thread(self._telling.stop, grace),
         )
+        self._renewing.close()
         await asyncio.to_thread(self._journal.close)
 
     def setup(self, request: SetupRequest) -> str:
@@ -132,6 +141,18 @@ class Service:
         """Takes note; the work is done later."""
         self._journal.event(event)
         self._trainings.event(event)
+        self._renewing.event(event, self._follow)
+
+    def _follow(self, request: PredictRequest) -> None:
+        """Begins to follow what was drawn in a video; from any thread."""
+
+        async def begin() -> None:
+            ask = await self._asked(request)
+            ask.urgency, ask.until = Urgency.WARMING, time.monotonic()
+            await self._answering.element(ask, request.tasks[0])
+
+        if self._loop is not None and not self._stopping.is_set():
+            asyncio.run_coroutine_threadsafe(begin(), self._loop)
 
     async def predict(self, request: PredictRequest, hung_up: HungUp) -> list[Element]:
         """One element per task, in their order, before the deadline; what is not ready goes on without it.
@@ -146,11 +167,13 @@ class Service:
         ask = await self._asked(request)
         if ask.urgency == Urgency.BATCH:  # it takes over where the last one ran out of time
             _cancel(self._warming.pop(ask.project, ()))
+        patient = ask.urgency == Urgency.BATCH or (ask.context is not None and ask.config.tracks)
+        seconds = self._limits.deadline if patient else self._limits.opening
+        ask.until = time.monotonic() + seconds
         elements = [PENDING] * len(request.tasks)
         todo = iter(enumerate(request.tasks))
         workers = min(_IN_FLIGHT, len(elements))
         jobs = [asyncio.create_task(self._work(ask, todo, elements)) for _ in range(workers)]
-        seconds = self._limits.deadline if ask.urgency == Urgency.BATCH else self._limits.opening
         await self._until(jobs, seconds, hung_up)
         if self._stopping.is_set() or (not all(job.done() for job in jobs) and await hung_up()):
             _cancel(jobs)
@@ -179,6 +202,19 @@ class Service:
             ],
             projects=[self._learning(project) for project in self._journal.projects()],
             failures=self._journal.failures(),
+            videos=[self._video_status(one) for one in self._answering.carrying.progress()],
+        )
+
+    def _video_status(self, one: Progress) -> VideoStatus:
+        wanted = one.wanted
+        return VideoStatus(
+            project=wanted.project,
+            task=wanted.task,
+            link=self._journal.link(wanted.project, wanted.task),
+            running=one.running,
+            done=one.done,
+            total=one.total,
+            seconds_left=one.seconds_left,
         )
 
     def _learning(self, project: ProjectStatus) -> ProjectStatus:

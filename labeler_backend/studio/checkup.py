@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from labeler_backend.studio.connect import SSRF_MEND, is_ssrf, same
 from labeler_backend.studio.doctor import Check, Look, Patient, backend
 from labeler_backend.studio.media.types import Access
 from labeler_backend.studio.tags import read_tags
+from labeler_backend.studio.video.checkup import frame_rates
 
 _NEVER_FIRE = {"brushlabels", "bitmasklabels"}  # their smart tool exists, and asks nobody
 _TRIED_TASKS = 5
@@ -71,12 +73,13 @@ def labelling_config(patient: Patient) -> Iterator[Check]:
         return
     xml = patient.row.get("label_config") or ""
     config = read_config(xml)
-    if not config.answers:
+    if not config.answers and not config.tracks:
         why = " ".join(config.notes) or "It has no PolygonLabels, BrushLabels or RectangleLabels on an Image."
         yield Check("labelling config", "wrong", why, "See labeler config for one that works.")
         return
-    answers = ", ".join(f"{answer.kind} in {answer.name!r}" for answer in config.answers)
-    yield Check("labelling config", "ok", f"answers go to {answers}")
+    answers = [f"{answer.kind} in {answer.name!r}" for answer in config.answers]
+    answers += [f"videorectangle in {track.name!r}" for track in config.tracks]
+    yield Check("labelling config", "ok", f"answers go to {', '.join(answers)}")
     for note in config.notes:
         yield Check("labelling config", "skipped", note)
     if dead := _dead_tools(xml, config):
@@ -252,6 +255,7 @@ def media(patient: Patient) -> Iterator[Check]:
         yield Check("pictures", "wrong", detail, mend[:1].upper() + mend[1:])
     elif urls:
         yield Check("pictures", "ok", f"the first {len(urls)} can be fetched from here")
+    yield from frame_rates(config, found, lambda url, task: store.fetch(url, access, task))
     missing = len(found) - len({task["id"] for task, _ in urls})
     if missing:
         detail = f"{missing} of the first {len(found)} tasks lack the data that the config's $variables name"
@@ -265,6 +269,9 @@ def _urls(config: LabelingConfig, task: Mapping[str, Any]) -> list[str]:
             urls += config.pages(task["data"], image)
         except LabelerError:
             continue
+    for track in config.tracks:
+        with contextlib.suppress(LabelerError):
+            urls.append(track.video.address(task["data"]))
     return urls
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,16 +13,23 @@ from label_studio_sdk.label_interface.interface import LabelInterface
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS
 from labeler_backend.proposals.objects import OVERLAP
 from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE
-from labeler_backend.studio.tags import ConfigError, ControlTag, ObjectTag, read_tags
+from labeler_backend.studio.tags import (
+    VARIABLE,
+    ConfigError,
+    ControlTag,
+    ObjectTag,
+    named_by,
+    read_tags,
+    static_labels,
+)
 from labeler_backend.studio.task_data import addresses
 from labeler_backend.studio.tuning import extra_of, tuned
+from labeler_backend.studio.video.tags import TrackTag, read_tracks
 
 AnswerKind = Literal["polygonlabels", "brushlabels", "bitmasklabels", "rectanglelabels"]
 PromptKind = Literal["keypointlabels", "rectanglelabels", "keypoint", "rectangle"]
 
 _CACHED_CONFIGS = 64  # projects at once; a config of 10,000 labels takes about 15 MB
-_VARIABLE = re.compile(r"\$[^\s,${}]+")
-_CATCH_ALL = frozenset({"object", "*"})
 
 __all__ = [
     "AnswerKind",
@@ -99,6 +105,7 @@ class LabelingConfig:
         xml: as it was given.
         images: the pictures it shows.
         answers: at most one per picture.
+        tracks: at most one per video.
         prompts: what people may click or draw to ask for a mask.
         notes: sentences: what in it gets no answer, and why.
     """
@@ -106,6 +113,7 @@ class LabelingConfig:
     xml: str = field(repr=False)
     images: tuple[ImageTag, ...]
     answers: tuple[AnswerTag, ...]
+    tracks: tuple[TrackTag, ...]
     prompts: tuple[PromptTag, ...]
     notes: tuple[str, ...]
     _interface: LabelInterface = field(repr=False, compare=False)
@@ -138,6 +146,7 @@ def read_config(xml: str, extra_params: Mapping[str, Any] | str | None = None) -
     BrushLabels, BitmaskLabels and RectangleLabels in document order that does not say `smart="true"`; else
     the first. Its label: the only one; else the one whose `predicted_values` holds `object` or `*`; else the
     first, as a guess. The tag's `model_score_threshold`, `model_max_proposals`, `model_max_points` tune it.
+    On a video the first VideoRectangle answers, with the labels of the Labels there.
 
     Args:
         xml: the config.
@@ -158,33 +167,36 @@ def _read(xml: str, extra_params: str | None) -> LabelingConfig:
     images, about_images = _images(tags.objects)
     chosen = {image: control for image in images if (control := _chosen(tags.controls, image)) is not None}
     made = [_answer(control, image, extra) for image, control in chosen.items()]
+    tracked = list(read_tracks(tags.controls, tags.objects, extra))
     prompts = tuple(_prompts(tags.controls, images))
     busy = {control.name for control in chosen.values()} | {prompt.name for prompt in prompts}
+    busy |= {track.name for track, _ in tracked}
     notes += about_images
-    notes += [note for _, about in made for note in about]
+    notes += [note for _, about in [*made, *tracked] for note in about]
     notes += _unanswered(tags.controls, tags.objects, busy)
-    if not made:
+    if not made and not tracked:
         notes.append(
             "No tag of this labelling config can hold proposals: add <PolygonLabels>, <BrushLabels>, "
-            "<BitmaskLabels> or <RectangleLabels> whose toName is the name of an <Image>."
+            "<BitmaskLabels> or <RectangleLabels> whose toName is the name of an <Image>, or "
+            "<VideoRectangle> for a <Video>."
         )
-    answers = tuple(answer for answer, _ in made)
-    return LabelingConfig(xml, images, answers, prompts, tuple(notes), tags.interface)
+    answers, tracks = tuple(answer for answer, _ in made), tuple(track for track, _ in tracked)
+    return LabelingConfig(xml, images, answers, tracks, prompts, tuple(notes), tags.interface)
 
 
 def _images(objects: Sequence[ObjectTag]) -> tuple[tuple[ImageTag, ...], list[str]]:
-    """The pictures, and notes on those whose address is not simply a key of the data."""
+    """The pictures, and notes on those and videos whose address is not simply a key of the data."""
     images, notes = [], []
     for tag in objects:
-        if tag.kind != "image":
+        if tag.kind not in ("image", "video"):
             continue
-        if _VARIABLE.fullmatch(tag.value):
-            images.append(ImageTag(tag.name, tag.value[1:], tag.many))
-        else:
+        if not VARIABLE.fullmatch(tag.value):
             notes.append(
-                f"<Image name={tag.name!r}> gets no answer, because {tag.value!r} is not one key of the "
-                f"task's data: write it as $key."
+                f"<{tag.kind.title()} name={tag.name!r}> gets no answer, because {tag.value!r} is not one "
+                f"key of the task's data: write it as $key."
             )
+        elif tag.kind == "image":
+            images.append(ImageTag(tag.name, tag.value[1:], tag.many))
     return tuple(images), notes
 
 
@@ -197,19 +209,16 @@ def _chosen(controls: Sequence[ControlTag], image: ImageTag) -> ControlTag | Non
 
 
 def _answer(control: ControlTag, image: ImageTag, extra: Mapping[str, Any]) -> tuple[AnswerTag, list[str]]:
-    labels = _static_labels(control)
-    catch_all = [name for name in labels if _CATCH_ALL & _predicted_values(control, name)]
-    label = next(iter(catch_all or labels), None)
+    labels, label, certain = named_by(control)
     tuning, notes = tuned(control.attributes, extra, str(control))
     if label is None:
         notes.append(f"{control} has no <Label> with a fixed value, so nothing can be named: add one.")
-    elif len(labels) > 1 and not catch_all:
+    elif not certain:
         notes.append(
             f"Proposals in {control} come as {label!r} with a lower score, which is only a guess: "
             f'write predicted_values="object" into the <Label> that unnamed proposals shall take.'
         )
     kind = cast(AnswerKind, control.kind)
-    certain = len(labels) == 1 or bool(catch_all)
     return AnswerTag(control.name, image, kind, labels, label, certain, **tuning), notes
 
 
@@ -221,14 +230,14 @@ def _prompts(controls: Sequence[ControlTag], images: Sequence[ImageTag]) -> Iter
         for image in images:
             if image.name in control.targets:
                 bare = not control.kind.endswith("labels")
-                labels = _labels_beside(controls, image) if bare else _static_labels(control)
+                labels = _labels_beside(controls, image) if bare else static_labels(control)
                 yield PromptTag(control.name, image, cast(PromptKind, control.kind), labels)
 
 
 def _labels_beside(controls: Sequence[ControlTag], image: ImageTag) -> tuple[str, ...]:
     """Of the `<Labels>` on the same picture, which name what bare tags draw."""
     beside = [c for c in controls if c.kind == "labels" and image.name in c.targets]
-    return tuple(dict.fromkeys(name for control in beside for name in _static_labels(control)))
+    return tuple(dict.fromkeys(name for control in beside for name in static_labels(control)))
 
 
 def _unanswered(
@@ -242,23 +251,14 @@ def _unanswered(
             yield f"{control} gets no answer, because no tag is named {missing[0]!r}: mend its toName."
         elif control.name in busy or control.kind == "labels":
             continue
-        elif "image" not in (kinds[name] for name in control.targets):
-            yield f"{control} gets no answer, because only pictures are answered."
+        elif not {"image", "video"} & {kinds[name] for name in control.targets}:
+            yield f"{control} gets no answer, because only pictures and videos are answered."
         elif control.kind == "choices":
             yield f"{control} gets no answer until a head has been trained on this project."
-        elif control.kind in get_args(AnswerKind):
+        elif control.kind in get_args(AnswerKind) and "image" in map(kinds.get, control.targets):
             yield (
                 f"{control} gets no answer, because another tag answers on its picture: "
                 f'write model_answer="true" into the one that shall.'
             )
         else:
             yield f"{control} gets no answer, because only masks and boxes are proposed."
-
-
-def _static_labels(control: ControlTag) -> tuple[str, ...]:
-    return tuple(name for name in control.labels if not _VARIABLE.fullmatch(name))
-
-
-def _predicted_values(control: ControlTag, label: str) -> set[str]:
-    words = control.labels[label].get("predicted_values", "")
-    return {word.strip().lower() for word in words.split(",")}

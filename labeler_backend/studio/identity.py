@@ -22,8 +22,8 @@ from labeler_backend.masks.rle import BoolMask
 
 _STEPS = 64
 _SAMPLES = 256  # along the longer side of an object's box
-_PREFIX = "el"
-_PART = re.compile(rf"({_PREFIX}[0-9a-f]{{12}})(-\d+)?")  # ids that the editor makes have 10 characters
+PREFIX = "el"
+_PART = re.compile(rf"({PREFIX}[0-9a-f]{{12}})(-\d+)?")  # ids that the editor makes have 10 characters
 
 
 def object_ids(task_id: int, image: str, page: int | None, masks: Iterable[BoolMask]) -> list[str]:
@@ -41,7 +41,7 @@ def object_ids(task_id: int, image: str, page: int | None, masks: Iterable[BoolM
         about = f"{task_id}|{image}|{page}|{_coarse(mask)}"
         twins = seen.get(about, 0)
         seen[about] = twins + 1
-        ids.append(_PREFIX + hashlib.blake2b(f"{about}|{twins}".encode(), digest_size=6).hexdigest())
+        ids.append(PREFIX + hashlib.blake2b(f"{about}|{twins}".encode(), digest_size=6).hexdigest())
     return ids
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+GUESSED = 0.5
+"""What a score is multiplied by where the label is only a guess."""
+
 
 class Prediction(BaseModel):
     """One answer; `result` holds regions."""

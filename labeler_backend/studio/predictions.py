@@ -12,12 +12,9 @@ from labeler_backend.proposals.objects import apart, side_by_side
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
 from labeler_backend.studio.identity import object_ids
-from labeler_backend.studio.prediction import Prediction
+from labeler_backend.studio.prediction import GUESSED, Prediction
 from labeler_backend.studio.prompting import Prompt, read_prompt
 from labeler_backend.studio.regions import Place, mask_to_regions
-
-GUESSED = 0.5
-"""What a score is multiplied by where the label is only a guess."""
 
 MIN_BOX_IOU = 0.3
 """How well a proposal's box must agree with the box somebody drew."""
@@ -43,18 +40,23 @@ class Page:
 
 
 def prediction(
-    task_id: int, config: LabelingConfig, pages: Mapping[str, Sequence[Page]], model_version: str
+    task_id: int,
+    config: LabelingConfig,
+    pages: Mapping[str, Sequence[Page]],
+    model_version: str,
+    tracks: Sequence[Mapping[str, Any]] = (),
 ) -> Prediction:
     """A task's proposals as its answer; what the labelling config does not allow is left out.
 
-    Its score is the confidence of its least certain picture: Label Studio's uncertainty sampling and an
-    ascending sort by prediction score bring the lowest first, which should be labelled next.
+    Its score is the confidence of its least certain picture or track: Label Studio's uncertainty sampling and
+    an ascending sort by prediction score bring the lowest first, which should be labelled next.
 
     Args:
         task_id: in Label Studio; region ids depend on it.
         config: of the project.
         pages: by the name of the image tag.
         model_version: as /setup says it.
+        tracks: regions on its videos.
     """
     regions: list[dict[str, Any]] = []
     for image in config.images:
@@ -63,7 +65,8 @@ def prediction(
             for page in pages.get(image.name, ()):
                 regions += _page_regions(task_id, answer, page)
     looked_at = [page.confidence for found in pages.values() for page in found]
-    return _checked(config, regions, model_version, min(looked_at, default=0.0))
+    looked_at += [track["score"] for track in tracks]
+    return _checked(config, [*regions, *tracks], model_version, min(looked_at, default=0.0))
 
 
 def answer_prompt(
@@ -156,7 +159,7 @@ def _regions(
 
 def _checked(
     config: LabelingConfig,
-    regions: Sequence[dict[str, Any]],
+    regions: Sequence[Mapping[str, Any]],
     model_version: str,
     score: float | None = None,
 ) -> Prediction:
@@ -170,7 +173,7 @@ def _checked(
         if errors:
             _LOG.warning("A region of %s is left out: %.200s", region["from_name"], errors[0])
         else:
-            result.append(region)
+            result.append(dict(region))
     if score is None:
         score = max((region["score"] for region in result), default=0.0)
     return Prediction(result=result, score=min(max(score, 0.0), 1.0), model_version=model_version)

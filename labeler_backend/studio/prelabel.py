@@ -151,6 +151,11 @@ def plan(
     studio.version()
     row = studio.project(project)
     config = read_config(row.get("label_config") or "")
+    if not config.answers and config.tracks:
+        raise LabelerError(
+            f"Project {project} labels videos, which only a connected backend follows: run labeler serve and "
+            "labeler connect, then Actions > Retrieve Predictions."
+        )
     if not config.answers:
         why = " ".join(config.notes) or "it has no PolygonLabels, BrushLabels or RectangleLabels on an Image."
         raise LabelerError(

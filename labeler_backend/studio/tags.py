@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labeler_backend.errors import LabelerError
@@ -15,6 +15,10 @@ from labeler_backend.errors import LabelerError
 if TYPE_CHECKING:
     from label_studio_sdk.label_interface.interface import LabelInterface
 
+VARIABLE = re.compile(r"\$[^\s,${}]+")
+"""What stands for one key of a task's data."""
+
+_CATCH_ALL = frozenset({"object", "*"})
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
@@ -31,12 +35,14 @@ class ObjectTag:
         kind: in lower case.
         value: where its data lies, as written (`$image`).
         many: whether it has `valueList`.
+        attributes: of the tag.
     """
 
     name: str
     kind: str
     value: str
     many: bool
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +109,31 @@ def read_tags(xml: str) -> Tags:
     return Tags(objects, controls, interface)
 
 
+def static_labels(control: ControlTag) -> tuple[str, ...]:
+    """Labels that stand in the config itself, not in the data of tasks."""
+    return tuple(name for name in control.labels if not VARIABLE.fullmatch(name))
+
+
+def named_by(*controls: ControlTag) -> tuple[tuple[str, ...], str | None, bool]:
+    """Static labels, the one that what nobody has named takes, and whether that is more than a guess."""
+    labels = tuple(dict.fromkeys(name for control in controls for name in static_labels(control)))
+    catch_all = [
+        name
+        for control in controls
+        for name in static_labels(control)
+        if _CATCH_ALL & _predicted_values(control, name)
+    ]
+    return labels, next(iter(catch_all or labels), None), len(labels) == 1 or bool(catch_all)
+
+
+def _predicted_values(control: ControlTag, label: str) -> set[str]:
+    words = control.labels[label].get("predicted_values", "")
+    return {word.strip().lower() for word in words.split(",")}
+
+
 def _object(tag: Any) -> ObjectTag:
-    return ObjectTag(tag.name, tag.tag.lower(), tag.value, bool(tag.attr.get("valueList")))
+    many = bool(tag.attr.get("valueList"))
+    return ObjectTag(tag.name, tag.tag.lower(), tag.value, many, dict(tag.attr))
 
 
 def _control(tag: Any) -> ControlTag:

@@ -9,8 +9,7 @@ import numpy as np
 
 from labeler_backend.boxes import Box
 from labeler_backend.errors import InputError
-from labeler_backend.track.types import FrameModel
-from labeler_backend.tracking import groups
+from labeler_backend.track.types import BoxModel
 from labeler_backend.video.frames import BrokenFrame, FrameSource
 from labeler_backend.video.outline import LabelMap
 from labeler_backend.video.propagate import Carried
@@ -32,7 +31,7 @@ def check_count(frames: Iterable[int], what: str) -> None:
 
 
 def masks_in_boxes(
-    boxes: Mapping[int, Mapping[int, Box]], frames: FrameSource, model: FrameModel
+    boxes: Mapping[int, Mapping[int, Box]], frames: FrameSource, model: BoxModel
 ) -> list[dict[int, LabelMap]]:
     """Masks of the objects in boxes.
 
@@ -54,6 +53,14 @@ def masks_in_boxes(
             masks[frame] = _labels(frames, frame, {one: boxes[one][frame] for one in ids}, model)
         found.append(masks)
     return found
+
+
+def groups(boxes: Mapping[int, Mapping[int, Box]]) -> list[tuple[int, ...]]:
+    """Ids of the objects that have boxes on the same frames."""
+    found: dict[frozenset[int], list[int]] = {}
+    for one, each in boxes.items():
+        found.setdefault(frozenset(each), []).append(one)
+    return [tuple(ids) for ids in found.values()]
 
 
 def together(ways: Sequence[Iterator[Carried]]) -> Iterator[Carried]:
@@ -86,7 +93,7 @@ def digest(given: Sequence[Masks]) -> str:
     return made.hexdigest()
 
 
-def _labels(frames: FrameSource, frame: int, boxes: Mapping[int, Box], model: FrameModel) -> LabelMap:
+def _labels(frames: FrameSource, frame: int, boxes: Mapping[int, Box], model: BoxModel) -> LabelMap:
     """(H, W) ids, the smaller object on top where two overlap."""
     try:
         image = frames[frame].image

@@ -14,7 +14,14 @@ from labeler_backend.media import RGB
 from labeler_backend.records import VideoRecord
 
 
-class FrameModel(Protocol):
+class BoxModel(Protocol):
+    """What finds objects in boxes."""
+
+    def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
+        """(H, W) bool: the object in a box."""
+
+
+class FrameModel(BoxModel, Protocol):
     """What sees frames."""
 
     @property
@@ -27,9 +34,6 @@ class FrameModel(Protocol):
 
     def encode_frame(self, frame: RGB, size: int) -> Features:
         """Features of an upright (H, W, 3) uint8 frame, its short side at `size` pixels."""
-
-    def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
-        """(H, W) bool: the object in a box."""
 
 
 @dataclass(frozen=True, slots=True)

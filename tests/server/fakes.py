@@ -21,6 +21,7 @@ from labeler_backend.server.protocol import (
     StatusReport,
     TrainingStatus,
     VersionStatus,
+    VideoStatus,
     WebhookEvent,
 )
 from labeler_backend.server.types import Answer, HungUp
@@ -225,6 +226,20 @@ def busy() -> StatusReport:
             "caches": caches,
             "projects": [project, quiet],
             "failures": failures,
+            "videos": [
+                VideoStatus(
+                    project="7.1795428142",
+                    task=31,
+                    link="http://127.0.0.1:8080/projects/7/data?task=31",
+                    running=True,
+                    done=1250,
+                    total=3000,
+                    seconds_left=700,
+                ),
+                VideoStatus(
+                    project="9", task=4, link=None, running=False, done=0, total=0, seconds_left=None
+                ),
+            ],
         }
     )
 

@@ -14,8 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from labeler_backend.backbone.features import Features
+from labeler_backend.boxes import mask_in_box
 from labeler_backend.heads.types import Answer
 from labeler_backend.masks import rle
+from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
 from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.proposals.types import Proposal
@@ -28,6 +31,7 @@ from labeler_backend.server.journal import Journal
 from labeler_backend.server.proposing import Proposing
 from labeler_backend.server.protocol import PredictRequest
 from labeler_backend.server.queue import Queue
+from labeler_backend.server.renewing import Renewing
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.server.tally import Tally
 from labeler_backend.server.telling import Telling
@@ -35,7 +39,9 @@ from labeler_backend.server.trainings import Trainings
 from labeler_backend.store import Store
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import MediaPolicy
+from labeler_backend.video.tracks import Box
 from tests.heads.made_heads import MODEL
+from tests.video import moving
 
 POLYGONS = (
     '<View><Image name="image" value="$image"/>'
@@ -55,6 +61,8 @@ class Control:
     failure: Exception | None = None
     seen: list[tuple[int, int]] = field(default_factory=list)
     most_wanted: list[int] = field(default_factory=list)
+    frames: int = 0  # of videos, that were looked at
+    frames_let: int | None = None  # so many go through before it waits to be let go
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,21 @@ class StandIn:
         self.control.seen += sizes
         self.control.most_wanted.append(self.settings.max_proposals)
         return sizes
+
+    def caches(self, frames: int, frame_size: tuple[int, int]) -> bool:
+        return True
+
+    def encode_frame(self, frame: RGB) -> Features:
+        if self.control.frames_let is not None and self.control.frames >= self.control.frames_let:
+            self.control.begun.release()
+            assert self.control.open.wait(20)
+        if self.control.failure:
+            raise self.control.failure
+        self.control.frames += 1
+        return moving.encode(frame)
+
+    def mask_in_box(self, frame: RGB, box: Box) -> BoolMask:
+        return mask_in_box([], box, (frame.shape[0], frame.shape[1]))
 
     def answer(self, image: RGB, features: tuple[int, int]) -> Answer:
         if self.head is not None:
@@ -131,6 +154,7 @@ def make_service(
         live=live,
         telling=Telling(live, connections, lambda project, version: None),
         trainings=Trainings(asking, NoWorker()),
+        renewing=Renewing(connections, VERSION),
         connections=connections,
         journal=journal,
         caches=stores,

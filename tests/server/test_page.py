@@ -55,6 +55,7 @@ def test_busy_page_shows_what_is_going_on() -> None:
         "task 77 The task has no",
         "not tried again",
         "3.4 GB of 10.0 GB · 24 % hits",
+        "task 31 1250 of 3000 frames · 11 min left task 4 waiting Tracks are served",
     ):
         assert words.replace("'", "&#39;") in shown
 

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -67,6 +68,7 @@ class FakeStudio:
         self.webhooks: dict[int, dict[str, Any]] = {}
         self.storages: list[dict[str, Any]] = []
         self.files: dict[str, bytes] = {}
+        self.uploads: list[str] = []
         self.log: list[tuple[str, str]] = []
         self.faults: Callable[[str, str], None] = lambda method, path: None
         self.after: Callable[[str, str], None] = lambda method, path: None
@@ -124,6 +126,9 @@ class FakeStudio:
             ("PATCH", r"/api/projects/(\d+)", self.patch_project),
             ("POST", r"/api/projects/(\d+)/import", self.import_tasks),
             ("POST", r"/api/projects/(\d+)/import/predictions", self.import_predictions),
+            ("GET", r"/api/predictions", self.list_predictions),
+            ("DELETE", r"/api/predictions/(\d+)/", self.delete_prediction),
+            ("GET", r"/api/import/file-upload/(\d+)", self.uploaded),
             ("GET", "/api/tasks", self.list_tasks),
             ("POST", "/api/dm/actions", self.action),
             ("GET", "/api/ml", self.list_ml),
@@ -161,8 +166,27 @@ class FakeStudio:
         self.projects[number].update(body)
         return self.projects[number]
 
-    def import_tasks(self, number: int, body: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
-        return {"task_count": len(self.add_tasks(number, *(task["data"] for task in body)))}
+    def import_tasks(self, number: int, body: Any, params: dict[str, str], **_: Any) -> dict[str, Any]:
+        if isinstance(body, dict):  # files
+            assert params == {"commit_to_project": "false"}
+            start = len(self.uploads)
+            self.uploads += [f"upload/{number}/{start + n}-{name}" for n, name in enumerate(body)]
+            for path, data in zip(self.uploads[start:], body.values(), strict=True):
+                self.files[f"/data/{path}"] = data
+            return {"file_upload_ids": list(range(start + 1, len(self.uploads) + 1)), "task_count": 0}
+        added = self.add_tasks(number, *(task["data"] for task in body))
+        for one, task in zip(added, body, strict=True):
+            self.predictions += [{"task": one, **made} for made in task.get("predictions", ())]
+        return {"task_count": len(added)}
+
+    def uploaded(self, number: int, **_: Any) -> dict[str, Any]:
+        return {"id": number, "file": self.uploads[number - 1]}
+
+    def list_predictions(self, params: dict[str, str], **_: Any) -> Any:
+        return [made for made in self.predictions if made["task"] == int(params["task"])]
+
+    def delete_prediction(self, number: int, **_: Any) -> None:
+        self.predictions = [made for made in self.predictions if made.get("id") != number]
 
     def import_predictions(self, number: int, body: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
         for made in body:
@@ -324,7 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
         studio = self.server.studio
         parts = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
+        body = self.read(length) if length else None
         params = {key: values[0] for key, values in parse_qs(parts.query).items()}
         with studio.lock:
             studio.log.append((self.command, parts.path))
@@ -347,6 +371,16 @@ class _Handler(BaseHTTPRequestHandler):
         return self.send(200, json.dumps(found).encode() if found is not None else b"")
 
     do_GET = do_POST = do_PATCH = do_DELETE = answer
+
+    def read(self, length: int) -> Any:
+        """JSON, or the files of a form by their names."""
+        data, kind = self.rfile.read(length), self.headers["Content-Type"]
+        if not kind.startswith("multipart/"):
+            return json.loads(data)
+        form = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + data)
+        return {
+            part.get_filename(): part.get_payload(decode=True) for part in form.walk() if part.get_filename()
+        }
 
     def send(self, status: int, data: bytes) -> None:
         self.send_response(status)

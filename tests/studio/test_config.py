@@ -160,9 +160,17 @@ def test_a_box_answer_that_is_not_switched_off_also_prompts() -> None:
         pytest.param('<Polygon name="p" toName="image"/>', "only masks and boxes", id="bare polygon"),
         pytest.param(control("BrushLabels", "b", to="gone"), "'gone'", id="toName of nothing"),
         pytest.param(
-            '<Video name="v" value="$v"/>' + control("VideoRectangle", "r", to="v"),
-            "only pictures",
-            id="video",
+            '<Video name="v" value="$v"/>' + control("TimelineLabels", "r", to="v"),
+            "only masks and boxes",
+            id="spans of a video",
+        ),
+        pytest.param(
+            '<Video name="v" value="https://host/$v"/>', "'https://host/$v'", id="a template of a video"
+        ),
+        pytest.param(
+            '<Audio name="a" value="$a"/>' + control("Labels", "l", to="a") + control("Choices", "c", to="a"),
+            "only pictures and videos",
+            id="sound",
         ),
         pytest.param(
             '<Text name="t" value="$t"/>' + control("Labels", "n", to="t"), "", id="labels of a text"

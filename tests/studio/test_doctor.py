@@ -17,11 +17,13 @@ from labeler_backend.studio.checkup import LOOKS
 from labeler_backend.studio.client import Studio
 from labeler_backend.studio.connect import BasicAuth, connect
 from labeler_backend.studio.doctor import Check, Patient, backend, examine, folders, machine, weights
+from labeler_backend.studio.labeling import labeling_config
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import MediaPolicy
 from tests.studio import web
 from tests.studio.fake_studio import CONFIG, TOKEN, Backend, FakeStudio
 from tests.studio.web import Handler
+from tests.video.numbered import make
 
 Setup = Callable[[FakeStudio], None]
 
@@ -324,6 +326,37 @@ def test_it_is_named_with_its_mend(
     assert detail in bad[name].detail
     assert mend.lower() in bad[name].mend.lower()
     assert TOKEN not in str(bad)
+
+
+@pytest.mark.parametrize(
+    ("rate", "data", "state", "detail"),
+    [
+        pytest.param("25", {}, "ok", "of the first 2 as their files do", id="right"),
+        pytest.param("24", {}, "wrong", "has 25 frames per second, and frameRate of <Video", id="wrong"),
+        pytest.param("$fps", {"fps": 25}, "ok", "first 2", id="from the data"),
+        pytest.param("$fps", {"fps": 30}, "wrong", "is 30", id="wrong in the data"),
+    ],
+)
+def test_videos(
+    fake: FakeStudio, patient: Patient, tmp_path: Path, rate: str, data: Any, state: str, detail: str
+) -> None:
+    config = labeling_config(["car"], "video").replace('frameRate="25"', f'frameRate="{rate}"')
+    set_config(config)(fake)
+    fake.files["/data/upload/1/a.mp4"] = make(tmp_path / "a.mp4", 30).read_bytes()
+    for task in fake.tasks.values():
+        task["data"] = {"video": "/data/upload/1/a.mp4"} | data
+    checks = {check.name: check for check in examine(patient, LOOKS)}
+    assert checks["frame rate"].state == state
+    assert detail in checks["frame rate"].detail
+    assert checks["labelling config"].detail == "answers go to videorectangle in 'box'"
+    assert checks["pictures"].detail == "the first 2 can be fetched from here"
+
+
+def test_a_video_that_cannot_be_read_has_no_frame_rate(fake: FakeStudio, patient: Patient) -> None:
+    set_config(labeling_config(["car"], "video"))(fake)
+    for task in fake.tasks.values():
+        task["data"] = {"video": "/data/upload/1/a.jpg"}
+    assert "frame rate" not in {check.name for check in examine(patient, LOOKS)}
 
 
 def test_the_flag_fills_the_score_column(fake: FakeStudio, patient: Patient) -> None:

@@ -9,8 +9,8 @@ from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.rle import BoolMask, encode
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.studio.config import LabelingConfig
-from labeler_backend.studio.prediction import Prediction
-from labeler_backend.studio.predictions import GUESSED, Page, answer_prompt, prediction
+from labeler_backend.studio.prediction import GUESSED, Prediction
+from labeler_backend.studio.predictions import Page, answer_prompt, prediction
 from labeler_backend.studio.results import read_result
 from tests.studio.made import SIZE, config_of, control, ellipse, ring, through_json
 

@@ -16,6 +16,7 @@ from labeler_backend.store import Store
 from labeler_backend.studio import prelabel as module
 from labeler_backend.studio.client import Studio, StudioError
 from labeler_backend.studio.config import read_config
+from labeler_backend.studio.labeling import labeling_config
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import MediaPolicy
 from labeler_backend.studio.prelabel import Summary, alone, chunks, plan, prelabel
@@ -268,6 +269,12 @@ def test_progress_ends_where_it_should(fake: FakeStudio, project: int, run: Any)
 def test_a_config_that_asks_for_nothing(fake: FakeStudio, studio: Studio) -> None:
     number = fake.add_project('<View><Image name="i" value="$i"/></View>')
     with pytest.raises(LabelerError, match=f"config of project {number} asks for nothing"):
+        plan(studio, number, VERSION)
+
+
+def test_videos_are_for_a_connected_backend(fake: FakeStudio, studio: Studio) -> None:
+    number = fake.add_project(labeling_config(["car"], "video"))
+    with pytest.raises(LabelerError, match=f"Project {number} labels videos, .* run labeler serve"):
         plan(studio, number, VERSION)
 
 

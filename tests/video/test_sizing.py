@@ -16,12 +16,12 @@ def with_bar(width: int, height: int = 300, number: int = 1) -> np.ndarray:
     ("given", "expected"),
     [
         pytest.param([with_bar(90)], 476, id="large"),
-        pytest.param([with_bar(12)], 602, id="thin"),
+        pytest.param([with_bar(13)], 588, id="thin"),
         pytest.param([with_bar(8, height=8)], 714, id="tiny: there is an end"),
         pytest.param(
-            [with_bar(90) + np.roll(with_bar(12, number=7), 200, axis=1)], 602, id="the worst decides"
+            [with_bar(90) + np.roll(with_bar(13, number=7), 200, axis=1)], 588, id="the worst decides"
         ),
-        pytest.param([with_bar(90), with_bar(12)], 602, id="of all given frames"),
+        pytest.param([with_bar(90), with_bar(13)], 588, id="of all given frames"),
         pytest.param([with_bar(0)], 476, id="nothing marked"),
         pytest.param([], 476, id="nothing given"),
     ],

@@ -37,8 +37,16 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    frame: int  # from 0
+class Key:
+    """One key of a region's `sequence`.
+
+    Attributes:
+        frame: of the editor's, but from 0.
+        box: `x`, `y`, `width`, `height` in percent, `rotation` in degrees.
+        enabled: whether the box stays after this frame.
+    """
+
+    frame: int
     box: Mapping[str, float]
     enabled: bool
 
@@ -107,13 +115,13 @@ def path_of(item: Mapping[str, Any], size: tuple[int, int], frame_count: int) ->
     return Path(shapes, tuple(notes))
 
 
-def _keys(sequence: Sequence[Any], frame_count: int, notes: list[str]) -> list[_Key]:
+def _keys(sequence: Sequence[Any], frame_count: int, notes: list[str]) -> list[Key]:
     """Key frames in order, one per frame."""
-    keys: dict[int, _Key] = {}
+    keys: dict[int, Key] = {}
     frames = []
     for entry in sequence:
         try:
-            key = _key(entry)
+            key = key_of(entry)
         except ShapeError as error:
             notes.append(f"a key frame was left out, because {error}")
             continue
@@ -135,7 +143,12 @@ def _keys(sequence: Sequence[Any], frame_count: int, notes: list[str]) -> list[_
     return [keys[frame] for frame in sorted(keys)]
 
 
-def _key(entry: Any) -> _Key:
+def key_of(entry: Any) -> Key:
+    """An entry of a `sequence`.
+
+    Raises:
+        ShapeError: it is none.
+    """
     frame = entry.get("frame") if isinstance(entry, Mapping) else None
     if isinstance(frame, float) and frame.is_integer():
         frame = int(frame)
@@ -145,10 +158,10 @@ def _key(entry: Any) -> _Key:
         "rotation": number(entry, "rotation", 0.0)
     }
     enabled = entry.get("enabled")
-    return _Key(frame - 1, box, enabled is None or bool(enabled))
+    return Key(frame - 1, box, enabled is None or bool(enabled))
 
 
-def _boxes(keys: Sequence[_Key], frame_count: int) -> Iterator[tuple[int, Mapping[str, float]]]:
+def _boxes(keys: Sequence[Key], frame_count: int) -> Iterator[tuple[int, Mapping[str, float]]]:
     for key, after in zip_longest(keys, keys[1:]):
         end = after.frame if after else frame_count
         for frame in range(key.frame, end if key.enabled else key.frame + 1):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
-from labeler_backend.boxes import Box, mask_in_box
+from labeler_backend.boxes import mask_in_box
+from labeler_backend.errors import InputError
 from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
-from labeler_backend.tracking import Unbroken, carry_boxes, groups
+from labeler_backend.track.given import groups, masks_in_boxes
 from labeler_backend.video.info import VideoInfo
+from labeler_backend.video.propagate import Carried, propagate
 from labeler_backend.video.source import BrokenFrame, Frame, FrameSource
-from tests.video.moving import RADIUS, SIZE, encode, video
+from labeler_backend.video.tracks import Box
+from tests.video.moving import RADIUS, SIZE, around, encode, video
 
 COUNT = 8
 
@@ -40,14 +42,17 @@ def two_cats() -> tuple[list[RGB], list[BoolMask], list[BoolMask]]:
     return [f.image for f in frames], [one == 1 for one in labels], [one == 2 for one in labels]
 
 
-def around(mask: BoolMask) -> Box:
-    rows, columns = np.nonzero(mask)
-    x, y = columns.min(), rows.min()
-    return float(x), float(y), float(columns.max() + 1 - x), float(rows.max() + 1 - y)
+class Ellipses:
+    """Instead of a model: the ellipse in a box."""
+
+    def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
+        return mask_in_box([], box, (image.shape[0], image.shape[1]))
 
 
-def ellipse(image: RGB, box: Box) -> BoolMask:
-    return mask_in_box([], box, (image.shape[0], image.shape[1]))
+def carried(frames: Made, boxes: dict[int, dict[int, Box]]) -> Iterator[Carried]:
+    """Group by group."""
+    for masks in masks_in_boxes(boxes, frames, Ellipses()):
+        yield from propagate(frames, masks, encode)
 
 
 def test_objects_drawn_together_are_carried_together(
@@ -55,7 +60,7 @@ def test_objects_drawn_together_are_carried_together(
 ) -> None:
     images, first, second = two_cats
     drawn = {1: {0: around(first[0])}, 2: {0: around(second[0])}}
-    found = list(carry_boxes(Unbroken(Made(images)), drawn, ellipse, encode))
+    found = list(carried(Made(images), drawn))
     assert [one.index for one in found] == list(range(COUNT))
     for one in found:
         assert iou(one.labels == 1, first[one.index]) > 0.7, one.index
@@ -67,7 +72,7 @@ def test_objects_drawn_on_different_frames_do_not_deny_each_other(
 ) -> None:
     images, first, second = two_cats
     drawn = {1: {0: around(first[0])}, 2: {4: around(second[4])}}
-    found = list(carry_boxes(Unbroken(Made(images)), drawn, ellipse, encode))
+    found = list(carried(Made(images), drawn))
     assert [one.index for one in found] == [*range(COUNT), *range(COUNT)]
     for one in found[:COUNT]:
         assert iou(one.labels == 1, first[one.index]) > 0.7, one.index
@@ -77,22 +82,19 @@ def test_objects_drawn_on_different_frames_do_not_deny_each_other(
 
 def test_a_damaged_frame_is_passed_over(two_cats: tuple[list[RGB], list[BoolMask], list[BoolMask]]) -> None:
     images, first, _ = two_cats
-    frames = Unbroken(Made(images, broken=(3,)))
-    found = list(carry_boxes(frames, {1: {0: around(first[0])}}, ellipse, encode))
+    frames = Made(images, broken=(3,))
+    found = list(carried(frames, {1: {0: around(first[0])}}))
+    assert [one.index for one in found if one.problem] == [3]
     assert [one.index for one in found] == list(range(COUNT))
     assert iou(found[-1].labels == 1, first[-1]) > 0.7
-    assert frames.broken == {3}
 
 
 def test_a_box_on_a_damaged_frame_cannot_be_carried(
     two_cats: tuple[list[RGB], list[BoolMask], list[BoolMask]],
 ) -> None:
     images, first, _ = two_cats
-    carrying: Iterator[object] = carry_boxes(
-        Unbroken(Made(images, broken=(0,))), {1: {0: around(first[0])}}, ellipse, encode
-    )
-    with pytest.raises(BrokenFrame, match="Frame 0 is damaged"):
-        next(carrying)
+    with pytest.raises(InputError, match="Frame 0 is damaged"):
+        next(carried(Made(images, broken=(0,)), {1: {0: around(first[0])}}))
 
 
 def test_of_two_equal_boxes_one_is_carried(
@@ -100,8 +102,8 @@ def test_of_two_equal_boxes_one_is_carried(
 ) -> None:
     images, first, _ = two_cats
     box = around(first[0])
-    found = list(carry_boxes(Unbroken(Made(images)), {1: {0: box}, 2: {0: box}}, ellipse, encode))
-    assert len({one for carried in found for one in carried.present}) == 1
+    found = list(carried(Made(images), {1: {0: box}, 2: {0: box}}))
+    assert len({one for each in found for one in each.present}) == 1
 
 
 def test_groups() -> None:

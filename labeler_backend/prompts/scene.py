@@ -1,0 +1,140 @@
+"""A picture made ready for prompts: what all clicks on it share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from labeler_backend.backbone.features import Features, FloatArray, unit_tokens
+from labeler_backend.masks.refine import GUIDE_PIXELS, Canvas, prepare
+from labeler_backend.masks.rle import RLE, decode
+from labeler_backend.media import RGB
+from labeler_backend.prompts.types import FloatMap
+
+COMPONENTS = 16
+"""Of a token, the strongest, whose steps between neighbours weaken couplings."""
+COLOUR_EDGE = 60.0
+TOKEN_EDGE = 4.0
+WEAKEST = 1e-3
+
+
+class Proposed(Protocol):
+    """A mask that emerged without a prompt."""
+
+    @property
+    def rle(self) -> RLE: ...
+    @property
+    def score(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Proposals on the working grid.
+
+    Attributes:
+        masks: (n, h, w) bool.
+        score: (n,).
+        area: (n,) in patches.
+        looks: (n, C) unit mean tokens.
+        common: (n, n) patches that two share.
+        border: (n,) share of the picture's frame that each covers.
+    """
+
+    masks: npt.NDArray[np.bool_]
+    score: FloatArray
+    area: FloatArray
+    looks: FloatArray
+    common: FloatArray
+    border: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """One picture, ready. The working grid has GUIDE_PIXELS to a patch: (h, w) = GUIDE_PIXELS · (gh, gw).
+
+    Attributes:
+        canvas: for refinement.
+        pool: its proposals.
+        down: (h - 1, w) how alike each working pixel and the one below it are, in (0, 1].
+        right: (h, w - 1) the same with the one to the right.
+    """
+
+    canvas: Canvas
+    pool: Pool
+    down: FloatMap
+    right: FloatMap
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the picture."""
+        return self.canvas.size
+
+    @property
+    def work(self) -> tuple[int, int]:
+        """(h, w) of the working grid."""
+        return self.canvas.grid[0] * GUIDE_PIXELS, self.canvas.grid[1] * GUIDE_PIXELS
+
+
+def prepare_scene(image: RGB, features: Features, pool: Sequence[Proposed]) -> Scene:
+    """Everything that does not depend on the prompt.
+
+    Args:
+        image: (H, W, 3) uint8, upright.
+        features: of that image.
+        pool: proposals of that image, however unlikely.
+    """
+    canvas = prepare(image, features.grid)
+    unit = unit_tokens(features.tokens)
+    picture = np.asarray(canvas.fine.image[..., :3] * 255, np.uint8)
+    down, right = couplings(picture, unit)
+    return Scene(canvas, _pool(pool, unit), down, right)
+
+
+def couplings(picture: RGB, unit: FloatArray) -> tuple[FloatMap, FloatMap]:
+    """How alike neighbours on the working grid are, by colour and by token: the weights of a random walk.
+
+    Args:
+        picture: (h, w, 3) at the size of the working grid.
+        unit: (gh, gw, C) tokens of unit length.
+    """
+    height, width = picture.shape[:2]
+    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32) / 255
+    centred = unit.reshape(-1, unit.shape[2]) - unit.mean(axis=(0, 1))
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    strongest = (centred @ axes[:, -COMPONENTS:]).reshape(*unit.shape[:2], -1).astype(np.float32)
+    layers = [strongest[..., k : k + 4] for k in range(0, strongest.shape[2], 4)]  # cv2 resizes four at most
+    tokens = np.dstack([cv2.resize(four, (width, height), interpolation=cv2.INTER_CUBIC) for four in layers])
+
+    def alike(axis: int) -> FloatMap:
+        colour = (np.diff(lab, axis=axis) ** 2).sum(axis=-1)
+        token = (np.diff(tokens, axis=axis) ** 2).sum(axis=-1) * GUIDE_PIXELS
+        return np.asarray(np.exp(-COLOUR_EDGE * colour - TOKEN_EDGE * token) + WEAKEST, np.float32)
+
+    return alike(0), alike(1)
+
+
+def _pool(pool: Sequence[Proposed], unit: FloatArray) -> Pool:
+    gh, gw, channels = unit.shape
+    work = (gw * GUIDE_PIXELS, gh * GUIDE_PIXELS)
+    masks = np.zeros((len(pool), work[1], work[0]), bool)
+    shares = np.zeros((len(pool), gh * gw), np.float32)
+    for index, one in enumerate(pool):
+        share = cv2.resize(decode(one.rle).view(np.uint8) * 255, work, interpolation=cv2.INTER_AREA)
+        masks[index] = share > 127
+        small = cv2.resize(share, (gw, gh), interpolation=cv2.INTER_AREA)
+        shares[index] = small.ravel().astype(np.float32) / 255
+    edge = np.zeros(work[::-1], bool)
+    edge[[0, -1]] = edge[:, [0, -1]] = True
+    return Pool(
+        masks,
+        np.array([one.score for one in pool], np.float32),
+        shares.sum(axis=1) + np.float32(1e-6),
+        unit_tokens(shares @ unit.reshape(gh * gw, channels)),
+        shares @ shares.T,
+        masks[:, edge].mean(axis=1, dtype=np.float32),
+    )
