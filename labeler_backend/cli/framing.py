@@ -39,8 +39,9 @@ from labeler_backend.studio.frames import Corrected, Object, corrected, frame_re
 from labeler_backend.studio.frames_upload import read_tasks, upload_frames
 from labeler_backend.studio.tasks_json import TasksDataset
 from labeler_backend.studio.version import model_version
+from labeler_backend.track.finish import summary_json
 from labeler_backend.track.masks import read_masks
-from labeler_backend.track.run import run, summary_json
+from labeler_backend.track.run import run
 from labeler_backend.track.types import Formats, Job, Summary
 from labeler_backend.video.frames import FrameSource, open_frames
 from labeler_backend.video.info import VideoInfo, read_info
