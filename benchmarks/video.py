@@ -39,6 +39,7 @@ from labeler_backend.backbone.features import Features
 from labeler_backend.masks.metrics import boundary_f, iou
 from labeler_backend.media import RGB, decode
 from labeler_backend.video.propagate import SIZE, Carried, Frames, propagate
+from labeler_backend.video.sizing import short_side
 
 Labels = npt.NDArray[np.uint16]
 Encode = Callable[[RGB], Features]
@@ -98,6 +99,7 @@ class Clock:
 
     encoder: Encoder
     size: int
+    """Short side in pixels."""
     cache: FeatureCache | None
     seconds: float = 0.0
     calls: int = 0
@@ -147,13 +149,22 @@ def scored(clip: Clip, found: Sequence[Carried], given: Sequence[int]) -> tuple[
     return float(np.mean(areas)), float(np.mean(borders))
 
 
-def measure(name: str, clip: Clip, count: int, clock: Clock) -> dict[str, Any]:
+def short_side_of(name: str, clip: Clip, given: Sequence[int], encoder: Encoder, asked: int | None) -> int:
+    """What was asked for; else what the product takes for this clip, and SIZE for every other method."""
+    if asked:
+        return asked
+    return short_side((clip.truth(i) for i in given), encoder.patch) if name == "ours" else SIZE
+
+
+def measure(name: str, clip: Clip, count: int, clock: Clock, size: int | None) -> dict[str, Any]:
     """One row: a method, a sequence and a number of given masks."""
     given = spread(count, len(clip))
     clock.seconds, clock.calls = 0.0, 0
+    clock.size = short_side_of(name, clip, given, clock.encoder, size)
     found, seconds = carried(METHODS[name], clip, given, clock)
     j, f = scored(clip, found, given)
     row: dict[str, Any] = {"method": name, "sequence": clip.name, "given": count, "frames": len(clip)}
+    row["size"] = clock.size
     row |= {"J": j, "F": f, "J&F": (j + f) / 2}
     if clock.cache is None:
         # frames encoded again count as cost: the backbone alone sees each once
@@ -173,8 +184,9 @@ def _cut_out(clip: Clip) -> list[tuple[RGB, npt.NDArray[np.bool_]]]:
     return [(clip[i].image, clip.truth(i) > 0) for i in range(len(clip))]
 
 
-def measure_crossing(name: str, clip: Clip, left_at: int, clock: Clock) -> dict[str, Any]:
+def measure_crossing(name: str, clip: Clip, left_at: int, clock: Clock, size: int | None) -> dict[str, Any]:
     """One row of the composites."""
+    clock.size = short_side_of(name, clip, [0], clock.encoder, size)
     found, _ = carried(METHODS[name], clip, [0], clock)
     labels, truth = [one.labels for one in found], [clip.truth(i) for i in range(len(clip))]
     each = {
@@ -234,25 +246,34 @@ def main() -> None:
     parser.add_argument("--model", default="dinov2-small")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--size", type=int, default=SIZE, help="short side in pixels")
+    parser.add_argument(
+        "--size",
+        type=int,
+        help=f"short side in pixels; without it, {SIZE}, or what `ours` takes for small objects",
+    )
     parser.add_argument("--features", type=Path, help="keep features in this folder")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     args = parser.parse_args()
     cache = FeatureCache(args.features, 1 << 36) if args.features else None
     encoder = Encoder.load(args.model, device=args.device, dtype=args.dtype)
-    clock = Clock(encoder, args.size, cache)
+    clock = Clock(encoder, SIZE, cache)
     every = clips(args.data, args.sequence)
-    print(f"{encoder.model_key} short side {args.size}")
+    print(encoder.model_key)
     rows = table(
-        measure(name, clip, count, clock) for count in args.given for name in args.method for clip in every
+        measure(name, clip, count, clock, args.size)
+        for count in args.given
+        for name in args.method
+        for clip in every
     )
     summary = table(means(rows))
     made = (crossing(every, number) for number in range(args.composites))
     crossed = table(
-        measure_crossing(name, clip, left_at, clock) for clip, left_at in made for name in args.method
+        measure_crossing(name, clip, left_at, clock, args.size)
+        for clip, left_at in made
+        for name in args.method
     )
     if args.json:
-        facts = {"model": encoder.model_key, "size": args.size, "date": time.strftime("%Y-%m-%d")}
+        facts = {"model": encoder.model_key, "date": time.strftime("%Y-%m-%d")}
         text = json.dumps({**facts, "rows": rows, "means": summary, "composites": crossed}, indent=2)
         args.json.write_text(text + "\n", encoding="utf-8")
 

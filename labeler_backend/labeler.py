@@ -107,6 +107,11 @@ class Labeler:
         head = f" head={self.head_name}" if self.head else ""
         return f"{self.encoder.model_key} size={self.size} {self.settings.fingerprint()}{head}"
 
+    @property
+    def patch(self) -> int:
+        """Side of a patch in pixels of what the model sees."""
+        return self.encoder.patch
+
     def grid(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """(H, W) in pixels → (gh, gw) in patches."""
         height, width = target_size(image_size, self.size, self.encoder.patch)

@@ -31,8 +31,12 @@ frames = typer.Typer(
 )
 Regions = Literal["polygon", "brush"]
 Size = Annotated[
-    int,
-    typer.Option(min=64, help="Short side in pixels of what the model sees.", rich_help_panel=MODEL),
+    int | None,
+    typer.Option(
+        min=64,
+        help="Short side in pixels of what the model sees. [default: 476, or more for small objects]",
+        rich_help_panel=MODEL,
+    ),
 ]
 FrameRate = Annotated[
     float | None,
@@ -137,7 +141,7 @@ def frames_create(
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DTypeOption = None,
-    size: Size = 476,
+    size: Size = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -194,7 +198,7 @@ def frames_collect(
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DTypeOption = None,
-    size: Size = 476,
+    size: Size = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT.", rich_help_panel=RUN)
     ] = False,
@@ -217,6 +221,6 @@ def frames_collect(
         existing_run(resume, overwrite),
         as_json,
     )
-    framing.say_collected(summary, as_json)
+    framing.say_collected(summary, size, as_json)
     if summary.failed:
         raise typer.Exit(1)

@@ -46,10 +46,11 @@ from labeler_backend.video.frames import FrameSource, open_frames
 from labeler_backend.video.info import VideoInfo, read_info
 from labeler_backend.video.outline import LabelMap
 from labeler_backend.video.propagate import propagate
+from labeler_backend.video.sizing import short_side
 
 TASKS, CONFIG, PICTURES, OBJECTS = "tasks.json", "config.xml", "images", "objects.json"
 
-ModelFlags = tuple[str | None, str | None, str | None, int, bool]
+ModelFlags = tuple[str | None, str | None, str | None, int | None, bool]
 _QUALITY = 95  # of the JPEGs
 
 
@@ -112,6 +113,7 @@ def create(request: Request, quiet: bool) -> Created:
         folder = stack.enter_context(building(request.out, request.overwrite))
         labeler = loading.load_tracker(*request.model, frames.info)
         masks = masks or _proposed(frames, labeler, request.max_proposals)
+        size = job.size or short_side(masks.values(), labeler.patch)
         labels = _labels(masks, request.labels)
         dataset = TasksDataset(
             folder,
@@ -120,12 +122,12 @@ def create(request: Request, quiet: bool) -> Created:
             report.tell,
             kind=request.kind,
             image_prefix=_prefix(request),
-            model_version=f"{model_version(labeler_name(request), request.model[3])}-frames",
+            model_version=f"{model_version(labeler_name(request), size)}-frames",
         )
         stack.callback(dataset.close)
         progress = stack.enter_context(counter("frames", len(frames), quiet))
         failed = 0
-        for carried in propagate(frames, masks, lambda image: labeler.encode_frame(image, job.size)):
+        for carried in propagate(frames, masks, lambda image: labeler.encode_frame(image, size)):
             progress(carried.index + 1)
             if carried.index % request.every:
                 continue
@@ -218,12 +220,12 @@ def say_created(created: Created, url: str | None, project: int | None) -> None:
     )
 
 
-def say_collected(summary: Summary, as_json: bool) -> None:
+def say_collected(summary: Summary, size: int | None, as_json: bool) -> None:
     """The same of tracks."""
     if as_json:
         typer.echo(json.dumps(summary_json(summary) | {"objects_file": str(Path(summary.out) / OBJECTS)}))
     else:
-        say_tracked(summary)
+        say_tracked(summary, size)
 
 
 def _proposed(frames: FrameSource, labeler: Labeler, most: int) -> dict[int, LabelMap]:

@@ -67,12 +67,12 @@ def load_proposer(
 
 
 def load_tracker(
-    model: str | None, device: str | None, dtype: str | None, size: int, cached: bool, info: VideoInfo
+    model: str | None, device: str | None, dtype: str | None, size: int | None, cached: bool, info: VideoInfo
 ) -> Labeler:
     """The same for the frames of a video, whose features are kept only where there is room for all of them.
 
     Args:
-        size: short side in pixels of what the model sees of a frame.
+        size: short side in pixels of what the model sees of a frame; None = as the objects need it.
 
     Raises:
         LabelerError: no such model.
@@ -81,9 +81,11 @@ def load_tracker(
 
     from labeler_backend.labeler import DEFAULT_SIZE
     from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE
+    from labeler_backend.video.propagate import SIZE
 
     labeler = load_proposer(model, device, dtype, DEFAULT_SIZE, 20, DEFAULT_MIN_SCORE, cached)
-    return labeler if labeler.caches(info.frame_count, info.size, size) else replace(labeler, cache=None)
+    fits = labeler.caches(info.frame_count, info.size, size or SIZE)
+    return labeler if fits else replace(labeler, cache=None)
 
 
 def _with_head(labeler: Labeler, found: ProjectHead) -> Labeler:

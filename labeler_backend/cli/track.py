@@ -104,13 +104,14 @@ def track(
     device: DeviceOption = None,
     dtype: DTypeOption = None,
     size: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=64,
-            help="Short side in pixels of what the model sees. More helps small objects, and takes longer.",
+            help="Short side in pixels of what the model sees. More helps small objects, and takes longer. "
+            "[default: 476, up to half as much again where objects are small]",
             rich_help_panel=MODEL,
         ),
-    ] = 476,
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with the run in OUT where it stopped.", rich_help_panel=RUN),
@@ -186,19 +187,26 @@ def _track(job: Job, out: Path, model: Any, existing: Any, as_json: bool) -> Non
     if as_json:
         typer.echo(json.dumps(summary_json(summary)))
     else:
-        say_tracked(summary)
+        say_tracked(summary, job.size)
     if summary.failed:
         raise typer.Exit(1)
 
 
-def say_tracked(summary: Summary) -> None:
-    """What is there, and what to look at."""
+def say_tracked(summary: Summary, asked: int | None) -> None:
+    """What is there, and what to look at; `asked`: the size that was asked for, if any."""
+    from labeler_backend.video.propagate import SIZE
+
     out = Path(summary.out)
     many = "object" if len(summary.objects) == 1 else "objects"
     typer.echo(
         f"{len(summary.objects)} {many} on {summary.frames} frames in {out}/masks/, {out}/tracks.json and "
         f"{out}/tracks.txt"
     )
+    if asked is None and summary.size > SIZE:
+        typer.echo(
+            f"The objects are small or thin, so the model saw frames at {summary.size} pixels, not {SIZE}: "
+            f"--size {SIZE} is quicker."
+        )
     if summary.failed:
         typer.echo(
             f"{summary.failed} of {summary.frames} frames cannot be decoded, and their masks are empty: "

@@ -157,8 +157,9 @@ def _shares(values: Sequence[FloatArray]) -> FloatArray:
 def _learn(values: Sequence[FloatArray], ious: Sequence[FloatArray], seed: int, members: int) -> Network:
     """Binary cross-entropy on softened hits."""
     numbers, overlap = np.concatenate(values), np.concatenate(ious)
-    # 0.4 → 0 … 0.7 → 1: a hair above or below 0.5 is no different kind of region
-    target = np.clip((overlap - 0.4) / 0.3, 0, 1).astype(np.float32)
+    # 0.4 → 0 … 0.9 → 1: a hair above or below 0.5 is no different kind of region, and of two that are objects
+    # the one that fits better is ahead
+    target = np.clip((overlap - 0.4) / 0.5, 0, 1).astype(np.float32)
     chance = _shares(values)
     rng = np.random.default_rng(seed)
     if len(numbers) > REGIONS_MOST:

@@ -55,6 +55,7 @@ class Folder:
         self.out = out
         self._png = png
         self._log = out / _STATE / _LOG
+        self._settings: Mapping[str, Any] | None = None
         self.done: list[Done] = []
 
     @property
@@ -88,6 +89,9 @@ class Folder:
         """Writes a frame's mask, and then that it is done."""
         done = Done(carried.index, carried.confidence, carried.given, carried.problem)
         with guarded(self.out):
+            if self._settings is not None:  # from here on there is a run: what failed before left none
+                write_bytes(self.out / _STATE / _SETTINGS, json.dumps(self._settings, indent=1).encode())
+                self._settings = None
             write_bytes(self.mask(carried.index), self._png(carried.labels.astype(np.uint8)))
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(done)) + "\n")
@@ -116,7 +120,7 @@ class Folder:
             raise OutputError(f"{path} is gone or damaged: start anew with --overwrite.") from error
 
     def keep_settings(self, settings: Mapping[str, Any], resumed: bool) -> None:
-        """Notes the settings of a new run, or checks that a resumed one has the same.
+        """Checks that a resumed run has the settings it had; those of a new one come with its first frame.
 
         Raises:
             LabelerError: it has not.
@@ -127,8 +131,7 @@ class Folder:
             if before != settings:
                 raise LabelerError(changed_settings(self.out, before, settings))
         else:
-            with guarded(self.out):
-                write_bytes(path, json.dumps(settings, indent=1).encode())
+            self._settings = settings
 
 
 @contextmanager

@@ -35,6 +35,12 @@ def read_masks(
     Raises:
         InputError: one that cannot be used.
     """
+    for frame, path in files.items():
+        if not 0 <= frame < info.frame_count:
+            raise InputError(
+                f"{path} is given for frame {frame}, but there are {info.frame_count} frames "
+                f"(0 to {info.frame_count - 1}): frames count from 0."
+            )
     masks = {frame: _checked(path, info) for frame, path in files.items()}
     if not masks[first].any():
         raise InputError(f"{files[first]} marks no object: give a mask with at least one value above 0.")

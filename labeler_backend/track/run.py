@@ -27,7 +27,8 @@ from labeler_backend.track.overlay import write_overlay
 from labeler_backend.track.types import Formats, FrameModel, Job, Progress, Summary
 from labeler_backend.video.frames import FrameSource, open_frames
 from labeler_backend.video.info import VideoInfo
-from labeler_backend.video.propagate import Carried, Reached, propagate
+from labeler_backend.video.propagate import SIZE, Carried, Reached, propagate
+from labeler_backend.video.sizing import short_side
 from labeler_backend.video.tracks import mask_record
 
 SAVE_EVERY = 10.0
@@ -69,6 +70,8 @@ def run(
         with folder.opened(out, existing, formats.png) as target:
             model = make_model(frames.info)
             given = _given(masks, boxes, frames, model)
+            size = job.size or short_side((one for masks in given for one in masks.values()), model.patch)
+            job = replace(job, size=size)
             target.keep_settings(_settings(job, frames, given, model), resumed=existing == "resume")
             with interruptible() as stopped:
                 run_ = _Run(job, frames, given, model, target, show, stopped)
@@ -93,13 +96,14 @@ class _Run:
         show: Show,
         stopped: Callable[[], bool],
     ) -> None:
-        self._job, self._frames, self._given, self._model = job, frames, given, model
+        self._frames, self._given, self._model = frames, given, model
         self._target, self._show, self._stopped = target, show, stopped
         self._reached = (
             resuming.load(target.reached) if target.reached.exists() else [Reached() for _ in given]
         )
         target.go_on(self._reached[0].index + 1)
         self._before, self._encoded, self._seconds = len(target.done), 0, 0.0
+        self._size = job.size or SIZE
 
     def carry(self) -> InputError | None:
         """All frames that are not done; returns what makes it impossible to go on, if anything does.
@@ -133,6 +137,7 @@ class _Run:
             failed=sum(bool(one.problem) for one in done),
             given=[one.frame for one in done if one.given],
             objects=sorted({number for one in done for number in one.confidence}),
+            size=self._size,
             now=len(done) - self._before,
             wall_seconds=round(self._seconds, 3),
         )
@@ -159,7 +164,7 @@ class _Run:
         if self._stopped() and len({one.index for one in self._reached}) == 1:
             raise _Stop
         self._encoded += 1
-        features = self._model.encode_frame(image, self._job.size)
+        features = self._model.encode_frame(image, self._size)
         self._tell()
         return features
 

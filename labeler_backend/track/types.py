@@ -28,6 +28,10 @@ class FrameModel(BoxModel, Protocol):
     def fingerprint(self) -> str:
         """Everything that determines the answer, but for the size."""
 
+    @property
+    def patch(self) -> int:
+        """Side of a patch in pixels of what it sees."""
+
     def encode_frame(self, frame: RGB, size: int) -> Features:
         """Features of an upright (H, W, 3) uint8 frame, its short side at `size` pixels."""
 
@@ -42,7 +46,7 @@ class Job:
         first: the frame of the mask that says which objects there are.
         boxes: a file of boxes, or None.
         new_objects: whether later masks may show further objects.
-        size: short side in pixels of what the model sees.
+        size: short side in pixels of what the model sees; None = as the objects need it.
         frame_rate: frames per second of a folder of pictures, or None.
     """
 
@@ -51,7 +55,7 @@ class Job:
     first: int = 0
     boxes: Path | None = None
     new_objects: bool = False
-    size: int = 476
+    size: int | None = None
     frame_rate: float | None = None
 
 
@@ -96,6 +100,7 @@ class Summary:
         failed: those that cannot be decoded.
         given: frames whose masks were given.
         objects: ids of the tracks.
+        size: short side in pixels of what the model saw.
         now: frames done in this session.
         wall_seconds: of carrying masks in this session.
     """
@@ -105,6 +110,7 @@ class Summary:
     failed: int
     given: list[int]
     objects: list[int]
+    size: int
     now: int
     wall_seconds: float
 

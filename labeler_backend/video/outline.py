@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from labeler_backend.backbone.features import FloatArray
+from labeler_backend.masks.metrics import iou
 from labeler_backend.media import RGB
 from labeler_backend.unet import channels_last
 from labeler_backend.video.basis import Tokens
@@ -30,6 +31,13 @@ COMPONENTS = 24
 STEPS = 60
 BATCH = 4
 RATE = 1e-2
+AGREE = (0.7, 0.85)
+"""IoU of what the network draws with the carried map, up to which it is held back, and from which it is free.
+It has seen a handful of frames: where the light changes, or what is behind, it errs without bound."""
+CORRECTION = 1.5
+"""Log odds by which a network that is held back corrects the carried map at most."""
+CARRIED = 3.0
+"""Weight of the carried map then; its log odds come divided by three."""
 _SEEN = 0.1  # a window holds all patches that belong to the object by more than this
 _MARGIN = 2  # and so many patches around them
 _MEAN = np.array([123.7, 116.3, 103.5], np.float32)
@@ -118,13 +126,27 @@ def outline(net: OutlineNet, picture: FloatArray, tokens: FloatArray, share: Flo
     pixels = tuple(slice(s.start * PIXELS, s.stop * PIXELS) for s in window)
     odds = log_odds(share)[rows, columns]
     colours = picture[pixels]
-    wide = cv2.resize(odds, (colours.shape[1], colours.shape[0]), interpolation=cv2.INTER_LINEAR)
+    shape = (colours.shape[1], colours.shape[0])
+    wide = np.asarray(cv2.resize(odds, shape, interpolation=cv2.INTER_LINEAR), np.float32)
     seen = np.ascontiguousarray(np.dstack([colours, wide]).transpose(2, 0, 1))
     beside = np.ascontiguousarray(np.dstack([tokens[rows, columns], odds]).transpose(2, 0, 1))
     with torch.inference_mode():
         asked = torch.from_numpy(seen)[None].contiguous(memory_format=torch.channels_last)
         logits = net(asked, torch.from_numpy(beside)[None])[0].numpy()
-    return Outline(logits, (pixels[0].start, pixels[1].start))
+    return Outline(held_back(logits, wide), (pixels[0].start, pixels[1].start))
+
+
+def held_back(logits: FloatArray, carried: FloatArray) -> FloatArray:
+    """What the network draws, as far as it goes with the carried map; else that map, corrected within bounds.
+
+    Args:
+        logits: (h, w) of the network.
+        carried: (h, w) log odds of the carried map, as `log_odds` gives them.
+    """
+    low, high = AGREE
+    free = np.float32(np.clip((iou(logits > 0, carried > 0) - low) / (high - low), 0, 1))
+    bounded = CORRECTION * np.tanh(logits / CORRECTION) + CARRIED * carried
+    return np.asarray(free * logits + (1 - free) * bounded, np.float32)
 
 
 def _window(share: FloatArray) -> tuple[slice, slice] | None:

@@ -61,11 +61,21 @@ def given_frame(keys: FloatArray, labels: FloatArray) -> Known:
     return Known(keys, labels.reshape(-1, channels), places(np.arange(gh * gw), gw), None)
 
 
-def passed_frame(keys: FloatArray, labels: FloatArray, margin: int = MARGIN) -> Known:
-    """Of a frame gone through, the objects and so many patches around them; all of it where there is none."""
+def passed_frame(
+    keys: FloatArray, labels: FloatArray, doubtful: BoolMask | None = None, margin: int = MARGIN
+) -> Known:
+    """Of a frame gone through, the objects and so many patches around them; all of it where there is none.
+
+    Args:
+        keys: (gh·gw, d) at unit length.
+        labels: (gh, gw, K + 1) shares.
+        doubtful: (gh·gw,) patches that are not remembered; None = there are none.
+        margin: in patches.
+    """
     gh, gw, channels = labels.shape
     close = grown(labels[..., 0] < 0.95, margin).ravel()
-    chosen = np.flatnonzero(close) if close.any() else np.arange(gh * gw)
+    close = close if close.any() else np.ones(gh * gw, bool)
+    chosen = np.flatnonzero(close if doubtful is None else close & ~doubtful)
     labelled = labels.reshape(-1, channels)[chosen]
     return Known(keys[chosen], labelled, places(chosen, gw), REACH)
 

@@ -28,6 +28,9 @@ LOOKS = 0.5
 """Weight of the appearance model beside correspondence."""
 STRIDE = 6
 """Patches by which an object moves at most from one frame to the next."""
+DOUBTFUL = 0.05
+"""Chance that a patch is of an object that is missing, above which it is neither remembered nor learned as
+something else: what has been hidden for a while could never come back."""
 _SEEN = 0.1
 
 
@@ -73,9 +76,11 @@ class Tracker:
         looks = appearance.shares(self._weights, tokens.evidence)
         shares = carried.copy()
         shares[asked] = pooled(carried[asked], looks[asked], LOOKS)
-        self._learn(tokens, shares, carried)
         self._last = shares.reshape(*tokens.grid, channels)
-        self._memory.add(index, passed_frame(tokens.keys, self._last))
+        missing = ~presence(self._last)
+        doubtful = looks[:, 1:][:, missing].max(axis=1, initial=0) > DOUBTFUL
+        self._learn(tokens, shares, agreed(shares, carried) * ~doubtful)
+        self._memory.add(index, passed_frame(tokens.keys, self._last, doubtful))
         return self._last
 
     def _asked(self) -> npt.NDArray[np.intp]:
@@ -84,10 +89,10 @@ class Tracker:
         everywhere = not presence(self._last).all()
         return np.arange(len(there)) if everywhere else np.flatnonzero(there)
 
-    def _learn(self, tokens: Tokens, shares: FloatArray, carried: FloatArray) -> None:
-        """The appearance model follows where it and correspondence agree."""
+    def _learn(self, tokens: Tokens, shares: FloatArray, trust: FloatArray) -> None:
+        """The appearance model follows, patch by patch as far as it can be trusted."""
         certain = np.eye(shares.shape[1], dtype=np.float32)[shares.argmax(axis=1)]
-        new = appearance.sums(tokens.evidence, certain, agreed(shares, carried))
+        new = appearance.sums(tokens.evidence, certain, trust)
         self._later = appearance.aged(self._later, new)
         self._weights = appearance.solve(self._known, self._later)
 

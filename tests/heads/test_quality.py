@@ -33,7 +33,7 @@ def test_it_learns_what_makes_an_object_and_its_score_is_a_chance() -> None:
     assert quality.weights[2] > 0.3
     values, ious = tables(4, seed=1)
     scores, hits = quality.score(np.concatenate(values)), np.concatenate(ious) >= 0.5
-    assert scores[hits].mean() > 0.8
+    assert scores[hits].mean() > 0.75
     assert scores[~hits].mean() < 0.2
     assert abs(scores.mean() - hits.mean()) < 0.07
 

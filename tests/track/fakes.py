@@ -34,10 +34,12 @@ class Colours:
 
     Attributes:
         fingerprint: of it.
+        patch: its side in pixels.
         seen: short sides that frames were asked for at.
     """
 
     fingerprint: str = "colours"
+    patch: int = 14
     seen: list[int] = field(default_factory=list)
 
     def encode_frame(self, frame: RGB, size: int) -> Features:

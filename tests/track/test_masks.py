@@ -106,6 +106,15 @@ def test_masks_that_cannot_be_used(tmp_path: Path, first: Any, later: Any, sente
         read_masks(files, 0, INFO)
 
 
+@pytest.mark.parametrize("frame", [-1, 5])
+def test_frames_that_are_not_there(tmp_path: Path, frame: int) -> None:
+    files = {0: write_mask(tmp_path / "a.png", labels(1)), frame: tmp_path / "a.png"}
+    with pytest.raises(
+        InputError, match=rf"a\.png is given for frame {frame}, but there are 5 frames \(0 to 4\)"
+    ):
+        read_masks(files, 0, INFO)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [

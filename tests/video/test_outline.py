@@ -12,6 +12,7 @@ from labeler_backend.video.outline import (
     PIXELS,
     Outline,
     drawn,
+    held_back,
     outline,
     to_labels,
     token_input,
@@ -98,3 +99,24 @@ def test_a_carried_map_is_wrong_mostly_at_the_border() -> None:
     assert errors[9:11, 13:17].max() < 0.05
     assert errors[:2].max() < 0.05
     assert errors[5, 10:20].mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        pytest.param((0, 10), (0, 10), id="it goes with the carried map: the network is free"),
+        pytest.param((0, 11), (0, 11), id="a little more"),
+        pytest.param((0, 40), (0, 10), id="it takes everything: the carried map stays"),
+        pytest.param((20, 30), (0, 10), id="it draws something else"),
+        pytest.param((0, 0), (0, 10), id="it draws nothing"),
+    ],
+)
+def test_a_network_that_disagrees_is_held_back(drawn: tuple[int, int], expected: tuple[int, int]) -> None:
+    def inside(columns: tuple[int, int]) -> np.ndarray:
+        return (np.arange(40) >= columns[0]) & (np.arange(40) < columns[1])
+
+    carried = np.where(inside((0, 10)), 1.5, -1.5)[None].repeat(4, axis=0).astype(np.float32)
+    logits = np.where(inside(drawn), 8.0, -8.0)[None].repeat(4, axis=0).astype(np.float32)
+    found = held_back(logits, carried)
+    assert found.shape == carried.shape
+    assert ((found > 0) == inside(expected)).all()

@@ -73,6 +73,15 @@ def test_a_passed_frame_without_objects_is_kept_whole() -> None:
     assert len(passed_frame(keys, shares(0.0)).keys) == len(keys)
 
 
+def test_what_may_be_a_missing_object_is_not_remembered() -> None:
+    keys = np.arange(GRID[0] * GRID[1] * 4, dtype=np.float32).reshape(-1, 4)
+    doubtful = np.zeros(len(keys), bool)
+    doubtful[[3, 4]] = True
+    kept = passed_frame(keys, shares(0.0), doubtful)
+    assert len(kept.keys) == len(kept.labels) == len(kept.places) == len(keys) - 2
+    assert not np.isin(keys[3], kept.keys[:, 0]).any()
+
+
 def test_a_given_frame_is_kept_whole() -> None:
     keys = np.zeros((GRID[0] * GRID[1], 4), np.float32)
     kept = given_frame(keys, shares(0.9))
