@@ -34,8 +34,7 @@ Size = Annotated[
     int | None,
     typer.Option(
         min=64,
-        help="Short side in pixels of what the model sees. More helps small objects, and takes longer. "
-        "[default: 476, up to half as much again where objects are small]",
+        help="Short side in pixels of what the model sees. [default: 476, or more for small objects]",
         rich_help_panel=MODEL,
     ),
 ]
@@ -222,6 +221,6 @@ def frames_collect(
         existing_run(resume, overwrite),
         as_json,
     )
-    framing.say_collected(summary, as_json, size)
+    framing.say_collected(summary, size, as_json)
     if summary.failed:
         raise typer.Exit(1)

@@ -221,12 +221,12 @@ def say_created(created: Created, url: str | None, project: int | None) -> None:
     )
 
 
-def say_collected(summary: Summary, as_json: bool, asked: int | None) -> None:
-    """The same of tracks; `asked`: for which size, None = for none."""
+def say_collected(summary: Summary, size: int | None, as_json: bool) -> None:
+    """The same of tracks."""
     if as_json:
         typer.echo(json.dumps(summary_json(summary) | {"objects_file": str(Path(summary.out) / OBJECTS)}))
     else:
-        say_tracked(summary, asked)
+        say_tracked(summary, size)
 
 
 def _proposed(frames: FrameSource, labeler: Labeler, most: int) -> dict[int, LabelMap]:

@@ -194,7 +194,7 @@ def _track(job: Job, out: Path, model: Any, existing: Any, as_json: bool) -> Non
 
 
 def say_tracked(summary: Summary, asked: int | None) -> None:
-    """What is there, and what to look at; `asked`: for which size, None = for none."""
+    """What is there, and what to look at; `asked`: the size that was asked for, if any."""
     from labeler_backend.video.propagate import SIZE
 
     out = Path(summary.out)

@@ -230,12 +230,18 @@ class _Turns:
     def __init__(self, proposing: Proposing, job: _Job) -> None:
         self._proposing, self._job = proposing, job
 
-    def features(self, frame: RGB, info: VideoInfo) -> Features:
+    @property
+    def patch(self) -> int:
+        return self._proposing.labeler().patch
+
+    def features(self, frame: RGB, size: int, info: VideoInfo) -> Features:
         """Kept for when somebody has corrected a box, where there is room for all of the video."""
         with _stoppable():
             labeler = self._proposing.labeler()
-            kept = labeler if labeler.caches(info.frame_count, info.size) else replace(labeler, cache=None)
-            return self._proposing.pool.call(self._job.urgency, lambda: kept.encode_frame(frame))
+            kept = (
+                labeler if labeler.caches(info.frame_count, info.size, size) else replace(labeler, cache=None)
+            )
+            return self._proposing.pool.call(self._job.urgency, lambda: kept.encode_frame(frame, size))
 
     def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
         with _stoppable():

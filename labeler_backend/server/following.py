@@ -29,6 +29,7 @@ from labeler_backend.video.frames import FrameSource, open_frames
 from labeler_backend.video.info import VideoInfo
 from labeler_backend.video.outline import LabelMap
 from labeler_backend.video.propagate import Carried, propagate
+from labeler_backend.video.sizing import short_side
 from labeler_backend.video.tracks import Box
 
 logger = logging.getLogger("labeler_backend")
@@ -49,7 +50,9 @@ class Eye(Protocol):
         Stopped: nobody waits for the answer any more.
     """
 
-    def features(self, frame: RGB, info: VideoInfo) -> Features: ...
+    @property
+    def patch(self) -> int: ...
+    def features(self, frame: RGB, size: int, info: VideoInfo) -> Features: ...
     def mask_in_box(self, image: RGB, box: Box) -> BoolMask: ...
     def objects(self, frame: RGB, least: float, most: int, serving: Serving) -> list[Proposal]: ...
 
@@ -168,16 +171,15 @@ class Following:
         with open_frames(self.wanted.media.path) as frames:
             given = self._begin(frames, eye)
             self.total = len(frames) * len(given)
+            size = short_side((labels for masks in given for labels in masks.values()), eye.patch)
             note = ""
 
             def seen(frame: RGB) -> Features:
-                return self._seen(eye, frame, frames.info)
+                return self._seen(eye, frame, size, frames.info)
 
             try:
                 for masks in given:
-                    for carried in propagate(
-                        frames, masks, lambda frame: self._seen(eye, frame, frames.info)
-                    ):
+                    for carried in propagate(frames, masks, seen):
                         self._take(carried)
             except InputError as error:
                 if not self.done:
@@ -216,10 +218,10 @@ class Following:
             labels[one.mask & (labels == 0)] = number  # the likelier ones come first
         return [{0: labels}] if found else []
 
-    def _seen(self, eye: Eye, frame: RGB, info: VideoInfo) -> Features:
+    def _seen(self, eye: Eye, frame: RGB, size: int, info: VideoInfo) -> Features:
         if self._stopping.is_set():
             raise Stopped
-        features = eye.features(frame, info)
+        features = eye.features(frame, size, info)
         self.done += 1
         return features
 

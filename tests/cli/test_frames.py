@@ -37,6 +37,7 @@ class Colours:
 
     first: BoolMask
     fingerprint: str = "colours"
+    patch: int = 14
 
     def encode_frame(self, frame: RGB, size: int) -> Features:
         return moving.encode(frame)

@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Generator, Iterable, Sequence
 from datetime import datetime
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class Client:
 
     def upload(self, project: int, files: Iterable[Path]) -> None:
         """As the import dialog does: one multipart form, each file in a field of its own."""
-        form = {file.name: (file.name, file.read_bytes(), "image/jpeg") for file in files}
+        form = {file.name: (file.name, file.read_bytes(), guess_type(file.name)[0]) for file in files}
         self.call("POST", f"/api/projects/{project}/import", files=form)
 
     def import_tasks(self, project: int, data: Sequence[Json]) -> None:

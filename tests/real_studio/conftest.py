@@ -14,7 +14,7 @@ starts a backend of its own (`backends`) where it stops one or sets it up differ
 | `backend.py`, `commands.py` | `labeler serve`, and every other command, each in a process of its own |
 | `scripted.py` | a backend that answers what a test says |
 | `browser.py` | Label Studio's editor in Chromium |
-| `pictures.py`, `answers.py` | what is asked, and what any answer has to satisfy |
+| `pictures.py`, `films.py`, `answers.py` | what is asked, and what any answer has to satisfy |
 
 Variables: STUDIO_DIR, the virtual environments of both programs (`.studio`); STUDIO_CHROMIUM, a browser;
 STUDIO_ARTIFACTS, where screenshots are kept.

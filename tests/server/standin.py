@@ -79,6 +79,7 @@ class StandIn:
 
     head: Any = None
     head_name: str = ""
+    patch: int = 14
 
     @property
     def fingerprint(self) -> str:
@@ -94,10 +95,10 @@ class StandIn:
         self.control.most_wanted.append(self.settings.max_proposals)
         return sizes
 
-    def caches(self, frames: int, frame_size: tuple[int, int]) -> bool:
+    def caches(self, frames: int, frame_size: tuple[int, int], size: int) -> bool:
         return True
 
-    def encode_frame(self, frame: RGB) -> Features:
+    def encode_frame(self, frame: RGB, size: int) -> Features:
         if self.control.frames_let is not None and self.control.frames >= self.control.frames_let:
             self.control.begun.release()
             assert self.control.open.wait(20)
