@@ -43,8 +43,8 @@ The object in a box, with a picture to look at:
 Strokes of a brush: 255 is object, 0 is unknown; `--not-scribble` for what is not object:
 `labeler click photo.jpg --scribble stroke.png --out mask.png`
 
-Pixels are those of the upright picture, x to the right and y down. What cannot be used (a point outside, an empty box)
-is said, and the rest is answered. Exit code: 0 a mask was written, 2 bad input, and nothing was.
+Pixels are those of the upright picture, x to the right and y down. What cannot be used (a point outside, an
+empty box) is said, and the rest is answered. Exit code: 0 a mask was written, 2 bad input, and nothing was.
 """
 
 

@@ -1,7 +1,7 @@
 """A random walk on the working grid, with a prior at each pixel and the marks as seeds.
 
-Grady: Multilabel Random Walker Image Segmentation Using Prior Models (CVPR 2005): the chance that a walker from
-a pixel is absorbed on the object's side is the minimiser of Σ λ (p - prior)² + Σ w (p_i - p_j)².
+Grady: Multilabel Random Walker Image Segmentation Using Prior Models (CVPR 2005): the chance that a walker
+from a pixel is absorbed on the object's side is the minimiser of Σ λ (p - prior)² + Σ w (p_i - p_j)².
 """
 
 from __future__ import annotations
