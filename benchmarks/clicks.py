@@ -76,12 +76,11 @@ def subjects(data: Path, half: str, most: int) -> Iterator[list[Subject]]:
         half: `dev`, `held-out` or `all`.
         most: objects of one picture, drawn with a seed.
     """
-    found = list(samples(data))
     rng = np.random.default_rng(SEED)
-    groups = sorted({group(one) for one in found})
+    groups = sorted({group(one) for one in samples(data)})
     order = rng.permutation(len(groups))
     dev = {groups[k] for k in order[: (len(groups) + 1) // 2]}
-    for one in found:
+    for one in samples(data):
         objects = [mask for mask in one.objects if mask.sum() >= SMALLEST]
         chosen = sorted(rng.permutation(len(objects))[:most].tolist())
         if objects and half in ("all", "dev" if group(one) in dev else "held-out"):
