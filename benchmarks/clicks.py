@@ -1,15 +1,14 @@
 """How many clicks does an object take, and how long does one last?
 
-    python -m benchmarks.clicks --data DIR [--data DIR ...] [--half dev|held-out]
-                                [--features DIR] [--json FILE]
+    python -m benchmarks.clicks --data DIR [--data DIR ...] [--half dev|held-out] [--json FILE]
 
 A simulated annotator, as is usual: the first click goes into the middle of the object (the deepest point of
 its distance transform), each next one into the middle of the largest connected error, positive where the mask
 lacks something and negative where it has too much. Per folder (layouts: see ground_truth.py): IoU after 1, 3,
 5 and 10 clicks; the mean number of clicks to IoU 0.85 and 0.90, 20 where it is not reached by then; the share
 of clicks after which IoU was lower by more than 0.02; the IoU of a box drawn tightly around the object, and
-of a scribble along its middle; and the time of a click with features and pool in the caches. A click that
-looks a second time, enlarged, counts there with the first time it does so, in a column of its own.
+of a scribble along its middle; and the time of a click with features and pool in the caches. The first click
+that looks a second time at a part of the picture, enlarged, counts in a column of its own.
 
 `plain` is the baseline: similarity of tokens to the positive clicks against the negative ones, the guided
 filter, and the part under the clicks. `ours-new` is ours when each request carries nothing but the new click
@@ -41,7 +40,7 @@ from labeler_backend.masks.guided import apply, coefficients
 from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.refine import prepare
 from labeler_backend.media import RGB, decode
-from labeler_backend.prompts.types import Answer, Box, Point, Prompt, Scribble
+from labeler_backend.prompts.types import Answer, Answered, Box, Point, Prompt, Scribble
 
 CAP = 20
 SHOWN = (1, 3, 5, 10)
@@ -62,7 +61,7 @@ class Subject:
 
 @dataclass
 class Played:
-    """One object, click by click: IoU and seconds after each, and which looked again for the first time."""
+    """One object, click by click: IoU, seconds, and whether it looked at a part for the first time."""
 
     ious: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -77,12 +76,11 @@ def subjects(data: Path, half: str, most: int) -> Iterator[list[Subject]]:
         half: `dev`, `held-out` or `all`.
         most: objects of one picture, drawn with a seed.
     """
-    found = list(samples(data))
     rng = np.random.default_rng(SEED)
-    groups = sorted({group(one) for one in found})
+    groups = sorted({group(one) for one in samples(data)})
     order = rng.permutation(len(groups))
     dev = {groups[k] for k in order[: (len(groups) + 1) // 2]}
-    for one in found:
+    for one in samples(data):
         objects = [mask for mask in one.objects if mask.sum() >= SMALLEST]
         chosen = sorted(rng.permutation(len(objects))[:most].tolist())
         if objects and half in ("all", "dev" if group(one) in dev else "held-out"):
@@ -143,8 +141,6 @@ def ours(labeler: Labeler, image: RGB, prompt: Prompt) -> Answer:
 
 def plain(labeler: Labeler, image: RGB, prompt: Prompt) -> Answer:
     """Similarity to positives against negatives, the guided filter, the part under the positive clicks."""
-    from labeler_backend.prompts.types import Answered
-
     features = labeler.encode([image])[0]
     unit, (gh, gw), (height, width) = unit_tokens(features.tokens), features.grid, image.shape[:2]
 
@@ -152,15 +148,15 @@ def plain(labeler: Labeler, image: RGB, prompt: Prompt) -> Answer:
         at = [
             (int(p.y * gh / height), int(p.x * gw / width)) for p in prompt.points if p.positive == positive
         ]
-        return (unit @ np.stack([unit[place] for place in at]).T).max(axis=-1) if at else None
+        if not at:
+            return None
+        return np.asarray((unit @ np.stack([unit[place] for place in at]).T).max(axis=-1), np.float32)
 
     like, unlike = nearest(True), nearest(False)
     ground: npt.NDArray[np.float32] = np.full((gh, gw), 0.45, np.float32)
     if unlike is not None:
-        ground = np.maximum(ground, unlike)
-    soft: npt.NDArray[np.float32] = np.zeros((gh, gw), np.float32)
-    if like is not None:
-        soft = np.asarray(1 / (1 + np.exp((ground - like) / 0.1)), np.float32)
+        ground = np.asarray(np.maximum(ground, unlike), np.float32)
+    soft = np.zeros((gh, gw), np.float32) if like is None else 1 / (1 + np.exp((ground - like) / 0.1))
     canvas = prepare(image, features.grid)
     h, w = canvas.coarse.image.shape[:2]
     wide = np.asarray(cv2.resize(soft, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from labeler_backend.backbone.cache import FeatureCache, encode_cached
@@ -192,9 +193,11 @@ class Labeler:
         The first click on a picture takes its features and its pool from the caches where they are in them,
         and computes them once where they are not.
         """
-        return prompting.answer(self._scene(image), prompt)
+        return prompting.answer(self._scene(image), prompt, lambda window: self._scene(image[window]))
 
     def _scene(self, image: RGB) -> Scene:
+        """A picture, or the part of one that is looked at enlarged, ready for prompts."""
+        image = np.ascontiguousarray(image)
         input_size = target_size((image.shape[0], image.shape[1]), self.size, self.encoder.patch)
         key = FeatureCache.key(image, self.encoder.model_key, input_size)
 

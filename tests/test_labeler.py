@@ -16,12 +16,17 @@ from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.errors import LabelerError
 from labeler_backend.labeler import Labeler
+from labeler_backend.masks.metrics import iou
 from labeler_backend.media import RGB, decode
+from labeler_backend.prompts.recent import Recent
+from labeler_backend.prompts.types import Point, Prompt
 from labeler_backend.proposals.pools import PoolCache
 from labeler_backend.proposals.types import Proposal
 from tests.conftest import EXAMPLES
 
 pytestmark = pytest.mark.weights
+COIN = (44, 54)
+"""x, y of the middle of one of the coins; its radius is 21 pixels."""
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +189,36 @@ def test_a_pool_is_computed_once_for_all_heads(
     monkeypatch.setattr(labeler_module, "propose", None)
     assert kept.pool(images[0], features) == plain
     assert replace(kept, head_name="another").pool(images[0].copy(), features) == plain
+
+
+def test_a_click_encodes_once_and_the_next_ones_not_at_all(
+    labeler: Labeler, images: list[RGB], calls: list[int], tmp_path: Path
+) -> None:
+    caches = {
+        "cache": FeatureCache(tmp_path / "features", 1 << 30),
+        "pools": PoolCache(tmp_path / "pools", 1 << 30),
+    }
+    cup = Point(300, 150)
+    first = replace(labeler, recent=Recent(), **caches).click(images[1], Prompt((cup,)))
+    mask = first.found[0].mask
+    assert mask[150, 300]
+    assert 0.05 < mask.mean() < 0.5
+    encoded = len(calls)
+    assert encoded == (2 if first.window else 1)
+    again = replace(labeler, recent=Recent(), **caches)  # another process, with the same folders
+    assert again.click(images[1], Prompt((cup,))).found[0].mask.tobytes() == mask.tobytes()
+    corrected = again.click(images[1], Prompt((cup, Point(10, 10)), previous=mask)).found[0].mask
+    assert corrected[10, 10]
+    assert corrected[150, 300]
+    assert len(calls) == encoded
+
+
+def test_a_small_object_is_looked_at_enlarged(labeler: Labeler, calls: list[int]) -> None:
+    coins = decode(EXAMPLES / "coins.jpg")
+    large = np.zeros((3 * coins.shape[0], 3 * coins.shape[1], 3), np.uint8)
+    large[: coins.shape[0], : coins.shape[1]] = coins
+    answer = replace(labeler, recent=Recent()).click(large, Prompt((Point(*COIN),)))
+    assert answer.window is not None
+    assert len(calls) == 2
+    rows, columns = np.mgrid[: large.shape[0], : large.shape[1]] + 0.5
+    assert iou(answer.found[0].mask, np.hypot(columns - COIN[0], rows - COIN[1]) < 21) > 0.8

@@ -27,6 +27,9 @@ def imported(path: Path) -> Iterator[str]:
         pytest.param(f"{OURS}/heads", "studio server cli exporters video", (), id="heads"),
         pytest.param(f"{OURS}/masks", "heads studio server cli exporters video", (), id="masks"),
         pytest.param(f"{OURS}/proposals", "heads studio server cli exporters video", (), id="proposals"),
+        pytest.param(
+            f"{OURS}/prompts", "heads proposals video studio server cli exporters", (), id="prompts"
+        ),
         pytest.param(f"{OURS}/video", "heads proposals studio server cli exporters", (), id="video"),
         # ml_base puts the whole server behind label-studio-ml's class
         pytest.param(f"{OURS}/studio", "server cli exporters", ("ml_base.py",), id="studio"),

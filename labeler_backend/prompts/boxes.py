@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from labeler_backend.masks.rle import BoolMask
+from labeler_backend.prompts.looks import sharpened
 from labeler_backend.prompts.prior import Region, votes
 from labeler_backend.prompts.scene import Scene
 from labeler_backend.prompts.types import FloatMap
@@ -15,6 +16,8 @@ TIGHT = 3.0
 """Say of how well a proposal's own box fits the one drawn."""
 INSIDE = 1.0
 """Say of the share of a proposal that lies in the box."""
+ROUNDS = 4
+"""Of sharpening: the box says for certain what is ground, so that colours can be trusted sooner."""
 ELLIPSE = 1e-3
 """Weight of the ellipse in the box, for where no proposal fits."""
 
@@ -42,6 +45,8 @@ def boxed(scene: Scene, box: tuple[int, int, int, int]) -> FloatMap:
             value += INSIDE * np.log(within.sum() / mask.sum() + 1e-3)
             found.append(Region(within, float(value)))
     prior = votes(found)
+    for _ in range(ROUNDS):
+        prior = np.where(inside, sharpened(scene, prior, inside), np.float32(0))
     weight = np.where(inside, np.float32(PRIOR), np.float32(SEED))
     return np.where(inside, walk(scene, prior, weight), np.float32(0))
 

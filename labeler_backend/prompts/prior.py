@@ -22,6 +22,8 @@ MIDDLE = 0.5
 """Say of the depth at the mark, as a share of the region's greatest depth."""
 OFFSET = 0.4
 """Cost of the squared distance to the region's centroid, in standard deviations of the region along it."""
+COVERED = 3.0
+"""Say of the share of a scribble that a proposal holds."""
 GROUP = 0.7
 """Cost of being several alike things."""
 FRAME = 1.0
@@ -35,6 +37,8 @@ DISC = 0.15
 FIRST_RADIUS = 8.0
 """Of the disc around a first click, in working pixels; for where no proposal holds it."""
 TEMPERATURE = 0.3
+FIRST_TEMPERATURE = 0.15
+"""Of the first mark, which picks one object; a correction is rather several regions that agree."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,12 +63,11 @@ def regions(scene: Scene, mark: Mark, side: BoolMask, others: Sequence[Mark]) ->
         side: (h, w) where the answer so far is other than the mark says.
         others: earlier marks, on the working grid.
     """
-    x, y = int(mark.x[len(mark.x) // 2]), int(mark.y[len(mark.y) // 2])
-    found = list(_held(scene.pool, mark, (x, y), side, others))
+    found = list(_held(scene.pool, mark, side, others))
     if not mark.positive:
-        found += _left_over(scene.pool, mark, (x, y), side, others)
+        found += _left_over(scene.pool, mark, side, others)
     correction = bool(others) or not side.all()
-    radius = float(_depth(side)[y, x]) if correction else FIRST_RADIUS
+    radius = float(_depth(side)[mark.y, mark.x].mean()) if correction else FIRST_RADIUS
     disc = np.zeros(side.shape, np.uint8)
     for column, row in zip(mark.x.tolist(), mark.y.tolist(), strict=True):
         cv2.circle(disc, (column, row), max(1, int(radius)), 1, -1)
@@ -72,10 +75,10 @@ def regions(scene: Scene, mark: Mark, side: BoolMask, others: Sequence[Mark]) ->
     return found
 
 
-def votes(found: Sequence[Region]) -> FloatMap:
+def votes(found: Sequence[Region], temperature: float = TEMPERATURE) -> FloatMap:
     """(h, w) in [0, 1]: the share of the regions' weight that each working pixel has."""
     values = np.array([region.value for region in found])
-    weights = np.exp((values - values.max()) / TEMPERATURE)
+    weights = np.exp((values - values.max()) / temperature)
     total = np.zeros(found[0].mask.shape, np.float32)
     for region, weight in zip(found, weights / weights.sum(), strict=True):
         if weight > 1e-3:
@@ -83,52 +86,49 @@ def votes(found: Sequence[Region]) -> FloatMap:
     return total
 
 
-def _held(
-    pool: Pool, mark: Mark, middle: tuple[int, int], side: BoolMask, others: Sequence[Mark]
-) -> Iterator[Region]:
+def _held(pool: Pool, mark: Mark, side: BoolMask, others: Sequence[Mark]) -> Iterator[Region]:
     """Of each proposal that holds the mark, the part on the wrong side."""
     held = pool.masks[:, mark.y, mark.x].mean(axis=1)
     holding = np.flatnonzero(held > 0.5)
     for index in holding.tolist():
-        region = _part(pool.masks[index] & side, middle)
+        region = _part(pool.masks[index] & side, mark)
         if region is None:
             continue
         mask, value = region
-        value += float(np.log(pool.score[index] * held[index] + 1e-3) - FRAME * pool.border[index])
+        value += float(np.log(pool.score[index] * held[index] ** COVERED + 1e-3) - FRAME * pool.border[index])
         value -= GROUP * _several(pool, index, holding) + CROSSED * _crossed(mask, mark, others)
         yield Region(mask, value)
 
 
-def _left_over(
-    pool: Pool, mark: Mark, middle: tuple[int, int], side: BoolMask, others: Sequence[Mark]
-) -> Iterator[Region]:
+def _left_over(pool: Pool, mark: Mark, side: BoolMask, others: Sequence[Mark]) -> Iterator[Region]:
     """What is left of the answer so far around the mark when a proposal with all positive marks is kept."""
     kept = [one for one in others if one.positive]
     if not kept:
         return
     x, y = np.concatenate([one.x for one in kept]), np.concatenate([one.y for one in kept])
-    holds = pool.masks[:, y, x].any(axis=1) & ~pool.masks[:, middle[1], middle[0]]
+    holds = pool.masks[:, y, x].any(axis=1) & ~pool.masks[:, mark.y, mark.x].any(axis=1)
     for index in np.flatnonzero(holds).tolist():
-        region = _part(side & ~pool.masks[index], middle)
+        region = _part(side & ~pool.masks[index], mark)
         if region is not None and not _crossed(region[0], mark, others):
             yield Region(region[0], region[1] + float(np.log(pool.score[index] + 1e-3)) - REST)
 
 
-def _part(mask: BoolMask, middle: tuple[int, int]) -> tuple[BoolMask, float] | None:
-    """The connected part that holds a pixel (x, y), how well that lies in its middle; None = not in it."""
-    x, y = middle
+def _part(mask: BoolMask, mark: Mark) -> tuple[BoolMask, float] | None:
+    """The connected part that the mark lies in, and how well it is in its middle; None = in none."""
     _, labels, facts, centres = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
-    label = int(labels[y, x])
-    if not label:
+    at = labels[mark.y, mark.x]
+    if not at.any():
         return None
+    label = int(np.bincount(at[at > 0]).argmax())
+    x, y = mark.x[at == label], mark.y[at == label]
     part = np.asarray(labels == label)
     left, top, width, height, _ = facts[label]
     crop = np.ascontiguousarray(part[top : top + height, left : left + width])
     depth = _depth(crop)
-    deep = float(depth[y - top, x - left] / depth.max())
+    deep = float(depth[y - top, x - left].mean() / depth.max())
     m = cv2.moments(crop.view(np.uint8), True)
     spread = np.array([[m["mu20"], m["mu11"]], [m["mu11"], m["mu02"]]]) / m["m00"] + 0.5 * np.eye(2)
-    offset = np.array([x, y]) - centres[label]
+    offset = np.array([x.mean(), y.mean()]) - centres[label]
     away = float(offset @ np.linalg.solve(spread, offset))
     return part, MIDDLE * float(np.log(deep + 0.02)) - OFFSET * away
 
