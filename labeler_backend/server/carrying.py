@@ -165,7 +165,7 @@ class Carrying:
     def _join(self, wanted: Wanted, urgency: Callable[[], Urgency]) -> _Job:
         with self._lock:
             job = self._jobs.get(wanted.key)
-            if job is None:
+            if job is None or job.following.failed:
                 if self._closed or len(self._jobs) >= _MOST:
                     raise Full
                 job = self._jobs[wanted.key] = _Job(Following(wanted))
@@ -180,7 +180,7 @@ class Carrying:
                 return
             job.following.stop()
             if job.thread is None:
-                self._jobs.pop(job.following.wanted.key, None)
+                self._forget(job)
 
     def _begin(self) -> None:
         """Starts those whose turn it is: what somebody waits for at the screen, else one after another."""
@@ -213,8 +213,14 @@ class Carrying:
         elif isinstance(error, Exception) and not isinstance(error, Stopped | Full) and not job.asks:
             self._told(following.wanted, error)
         with self._lock:
-            self._jobs.pop(following.wanted.key, None)
+            self._forget(job)
         self._begin()
+
+    def _forget(self, job: _Job) -> None:
+        """To be called with the lock; another one may have taken its place."""
+        key = job.following.wanted.key
+        if self._jobs.get(key) is job:
+            del self._jobs[key]
 
     def _keep(self, wanted: Wanted, found: Found) -> None:
         self._store.write(wanted.key, to_json(found))

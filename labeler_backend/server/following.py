@@ -21,7 +21,7 @@ from labeler_backend.media import RGB
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.server.live import Serving
 from labeler_backend.studio.identity import object_ids
-from labeler_backend.studio.media.types import Media
+from labeler_backend.studio.media.types import Media, MediaError
 from labeler_backend.studio.video.drawn import Drawn
 from labeler_backend.studio.video.tracked import Tracked
 from labeler_backend.track.given import MOST_GIVEN, masks_in_boxes
@@ -139,6 +139,11 @@ class Following:
         self._broken: set[int] = set()
         self._began = 0.0
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing will come of it."""
+        return self._stopping.is_set() or (self.over.done() and self.over.exception() is not None)
+
     def stop(self) -> None:
         """Has `run` end at its next look at a frame."""
         self._stopping.set()
@@ -161,7 +166,7 @@ class Following:
         try:
             found = self._followed(eye)
         except InputError as error:
-            self.over.set_exception(InputError(self._named(str(error))))
+            self.over.set_exception(self._told(error))
         except BaseException as error:
             self.over.set_exception(error)
         else:
@@ -186,6 +191,13 @@ class Following:
                     raise
                 note = self._named(f"{error} What was followed before that is kept.")
         return Found(self.so_far().objects, True, note or self._damage())
+
+    def _told(self, error: InputError) -> InputError:
+        """As a person may read it; what had to make room in the cache is not gone for good."""
+        media = self.wanted.media
+        if not media.path.exists():
+            return MediaError(f"{media.name} had to make room in the cache: ask for it again.", final=False)
+        return InputError(self._named(str(error)))
 
     def _named(self, text: str) -> str:
         """With the video called as its task does, which is what a person knows."""

@@ -7,7 +7,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from labeler_backend.studio.media.types import Media
 from labeler_backend.studio.video.clock import Clock
 from labeler_backend.studio.video.drawn import Drawn, drawn_in
 from labeler_backend.studio.video.tags import TrackTag
-from labeler_backend.studio.video.tracked import track_regions
+from labeler_backend.studio.video.tracked import Tracked, track_regions
 from labeler_backend.video.info import VideoInfo, read_info
 
 _INFOS = 1000  # kept in memory
@@ -99,7 +99,8 @@ class VideoAnswers:
             )
         if found is None:
             raise NotReady
-        return list(track_regions(found.objects, tag, clock, info.size))
+        objects = _as_drawn(found.objects, drawn)
+        return list(track_regions(objects, tag, clock, info.size, whole=found.whole))
 
     def _info(self, media: Media) -> VideoInfo:
         """Raises: InputError, which calls the video as its task does."""
@@ -146,10 +147,17 @@ def _result(asked: Asked, body: Mapping[str, Any]) -> Sequence[Any]:
     return max(drawn, key=lambda one: one[0], default=("", []))[1]
 
 
+def _as_drawn(objects: Sequence[Tracked], drawn: Sequence[Drawn]) -> list[Tracked]:
+    """With what is said of them now: labels and ends have no part in how objects are followed."""
+    said = {one.id: one for one in drawn}
+    return [replace(one, drawn=said.get(one.drawn.id, one.drawn)) for one in objects]
+
+
 def _wanted(
     model: str, asked: Asked, task: int, media: Media, tag: TrackTag, drawn: tuple[Drawn, ...]
 ) -> Wanted:
-    about: list[Any] = [__version__, model, media.sha256, [asdict(one) for one in drawn]]
+    boxes = [[one.id, sorted(one.boxes.items())] for one in drawn]
+    about: list[Any] = [__version__, model, media.sha256, boxes]
     if not drawn:  # then a head has a part in it, and regions are named by task
         about += [asked.serving.key, task, tag.video.name, tag.max_proposals, tag.min_score]
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -48,6 +48,7 @@ def play(
     limits: Limits | None = None,
     held: bool = False,
     capacity: int = 100,
+    seconds: float = 30,
 ) -> Control:
     """Runs a scenario against a fresh service; `held` has the model wait until it is let go."""
     control = Control()
@@ -57,7 +58,7 @@ def play(
     async def main() -> None:
         service = make_service(folder, control, limits, capacity)
         try:
-            await asyncio.wait_for(scenario(service, control), 30)
+            await asyncio.wait_for(scenario(service, control), seconds)
         finally:
             control.open.set()
             await service.stop(5)

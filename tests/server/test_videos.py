@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ from labeler_backend.server.protocol import WebhookEvent
 from labeler_backend.server.service import Limits, Service
 from labeler_backend.studio.export_json.tracks import path_of
 from labeler_backend.studio.labeling import labeling_config
+from labeler_backend.studio.video.seals import to_follow
 from labeler_backend.video.frames import BrokenFrame, Frame, VideoFrames
+from tests.server import test_service
 from tests.server.standin import Control, picture, request, task
-from tests.server.test_service import play, stays
+from tests.server.test_service import stays
 from tests.video import moving
 
 COUNT = 16
 CONFIG = labeling_config(["cat", "dog"], "video", 25)
+PATIENT = Limits(opening=90)
+play = partial(test_service.play, seconds=120)  # a busy machine takes its time
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +113,7 @@ def test_objects_that_people_drew_are_followed_each_with_its_label(
             assert keys[key["frame"]] == {name: pytest.approx(value) for name, value in key.items()}
         assert 0 < json.loads(element)["score"] <= 1
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_without_a_box_proposals_of_the_first_frame_are_followed(tmp_path: Path, film: Path) -> None:
@@ -127,7 +132,7 @@ def test_without_a_box_proposals_of_the_first_frame_are_followed(tmp_path: Path,
         [other] = await service.predict(ask(video_task(2, film)), stays)
         assert regions(other)[0]["id"] != found["id"]
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_a_box_drawn_right_now_is_followed_and_answered_under_its_id(
@@ -143,7 +148,7 @@ def test_a_box_drawn_right_now_is_followed_and_answered_under_its_id(
         assert (found["id"], found["value"]["labels"]) == ("new", ["dog"])
         assert fits(found, second) > 0.7
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +165,20 @@ def test_where_nothing_was_drawn_nothing_is_followed(tmp_path: Path, film: Path,
         assert regions(element) == []
         assert control.frames == 0
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
+
+
+def test_another_label_costs_nothing(
+    tmp_path: Path, film: Path, cats: tuple[Path, list[BoolMask], list[BoolMask]]
+) -> None:
+    async def scenario(service: Service, control: Control) -> None:
+        for label in ("cat", "dog"):
+            body = video_task(1, film, region("a", label, {1: cats[1][0]}))
+            [element] = await service.predict(ask(body), stays)
+            assert regions(element)[0]["value"]["labels"] == [label]
+        assert control.frames == COUNT
+
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_the_latest_annotation_counts(
@@ -178,7 +196,7 @@ def test_the_latest_annotation_counts(
         [element] = await service.predict(ask(video_task(1, film, annotations=annotations)), stays)
         assert [one["id"] for one in regions(element)] == ["new"]
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_of_very_many_boxes_some_are_enough() -> None:
@@ -191,7 +209,7 @@ def test_of_very_many_boxes_some_are_enough() -> None:
 
 
 async def until(condition: Any) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(0.02)
@@ -230,6 +248,7 @@ def test_a_box_drawn_right_now_is_answered_with_what_is_known_by_then(
         control.open.clear()
         [element] = await service.predict(ask(video_task(1, film), params={"context": context}), stays)
         [found] = regions(element)
+        assert to_follow([found])  # there is more to be known
         shapes = path_of(found, moving.SIZE, COUNT).shapes
         assert 0 < len(shapes) <= 6
         assert list(shapes) == list(range(len(shapes)))  # and it ends there
@@ -237,6 +256,7 @@ def test_a_box_drawn_right_now_is_answered_with_what_is_known_by_then(
         await until(lambda: not service.status().videos)
         [element] = await service.predict(ask(video_task(1, film), params={"context": context}), stays)
         assert fits(regions(element)[0], cats[1]) > 0.7
+        assert not to_follow(regions(element))
 
     play(tmp_path, scenario, Limits(deadline=8))
 
@@ -263,7 +283,7 @@ def test_videos_are_followed_one_after_another_but_for_those_that_somebody_looks
         assert fits(regions(element)[0], second) > 0.7
         assert [len(regions(one)) for one in await slow] == [1, 1, 1]
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_a_client_that_hung_up_ends_it(
@@ -287,7 +307,7 @@ def test_a_client_that_hung_up_ends_it(
         await until(lambda: not service.status().videos)
         assert control.frames <= 3
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_nobody_waits_for_what_cannot_be_ready_in_time(
@@ -304,7 +324,7 @@ def test_nobody_waits_for_what_cannot_be_ready_in_time(
         assert time.monotonic() - began < 5
         assert [one.seconds_left for one in service.status().videos] == [600.0]
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +351,7 @@ def test_a_video_that_cannot_be_read_costs_only_itself(
         assert failure.reason.count("bad.mp4") == 1
         assert failure.reason.endswith(".")
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_damaged_frames_cost_nothing_but_a_word(
@@ -356,7 +376,7 @@ def test_damaged_frames_cost_nothing_but_a_word(
         [failure] = service.status().failures
         assert "cats.mp4 is damaged at frame 7, 8 (counted from 1)" in failure.reason
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_a_model_that_fails_leaves_it_to_be_asked_again(tmp_path: Path, film: Path) -> None:
@@ -369,7 +389,7 @@ def test_a_model_that_fails_leaves_it_to_be_asked_again(tmp_path: Path, film: Pa
         [element] = await service.predict(ask(video_task(1, film)), stays)
         assert len(regions(element)) == 1
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_a_wrong_frame_rate_is_said_and_boxes_stand_where_the_editor_shows_the_frame(
@@ -389,7 +409,7 @@ def test_a_wrong_frame_rate_is_said_and_boxes_stand_where_the_editor_shows_the_f
         await service.predict(ask(body), stays)
         assert service.status().projects[0].notes == []
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_pictures_and_videos_of_one_task_are_answered_together(tmp_path: Path, film: Path) -> None:
@@ -405,7 +425,7 @@ def test_pictures_and_videos_of_one_task_are_answered_together(tmp_path: Path, f
         [element] = await service.predict(ask(both, config=config), stays)
         assert {one["type"] for one in regions(element)} == {"polygonlabels", "videorectangle"}
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_what_was_found_outlives_a_restart(tmp_path: Path, film: Path) -> None:
@@ -414,7 +434,7 @@ def test_what_was_found_outlives_a_restart(tmp_path: Path, film: Path) -> None:
     async def scenario(service: Service, control: Control) -> None:
         answers.extend(await service.predict(ask(video_task(1, film)), stays))
 
-    first, second = play(tmp_path, scenario), play(tmp_path, scenario)
+    first, second = play(tmp_path, scenario, PATIENT), play(tmp_path, scenario, PATIENT)
     assert answers[0] == answers[1]
     assert (first.frames, second.frames) == (COUNT, 0)
 
@@ -439,7 +459,7 @@ def test_what_was_submitted_is_followed_before_anybody_asks(
         assert fits(regions(element)[0], cats[1]) > 0.7
         assert control.frames == COUNT
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_stopping_the_server_does_not_wait_for_a_video(
@@ -457,7 +477,7 @@ def test_stopping_the_server_does_not_wait_for_a_video(
         assert [regions(one) for one in await asked] == ["pending"]
         assert time.monotonic() - began < 8
 
-    play(tmp_path, scenario)
+    play(tmp_path, scenario, PATIENT)
 
 
 def test_truth_moves() -> None:

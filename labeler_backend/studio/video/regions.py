@@ -8,7 +8,7 @@ from typing import Any
 from labeler_backend.studio.export_json.tracks import Key as EditorKey
 from labeler_backend.studio.regions import Place
 from labeler_backend.studio.video.clock import Clock
-from labeler_backend.studio.video.seals import SEAL, digest_of, sealed
+from labeler_backend.studio.video.seals import SEAL, UNFINISHED, digest_of, sealed
 from labeler_backend.video.tracks import Key
 
 TYPE = "videorectangle"
@@ -26,6 +26,7 @@ def track_region(
     labels: Sequence[str],
     score: float,
     made: Sequence[EditorKey] = (),
+    whole: bool = True,
 ) -> dict[str, Any]:
     """A track → the item of a prediction's `result`.
 
@@ -38,6 +39,7 @@ def track_region(
         labels: what it is; the editor keeps them within the region.
         score: in [0, 1].
         made: keys that people made; they stay to the number, and what was computed there gives way.
+        whole: whether nothing is left to be computed; else it counts as not followed yet.
     """
     computed = {(at := clock.shown(key.frame) - 1): _percent(key, at, size) for key in keys}
     for key in made:
@@ -45,7 +47,7 @@ def track_region(
         # a key that somebody left enabled cannot end the track, so the next frame does
         if before is not None and not before.enabled and key.enabled and key.frame + 1 < clock.shown_count:
             computed.setdefault(key.frame + 1, EditorKey(key.frame + 1, key.box, False))
-    digest = digest_of(made)
+    digest = digest_of(made) if whole else UNFINISHED
     entries = [_entry(key, clock) | {SEAL: sealed(key, digest)} for key in computed.values()]
     entries += [_entry(key, clock) for key in made]
     value: dict[str, Any] = {

@@ -18,6 +18,8 @@ from labeler_backend.studio.shapes import ShapeError
 
 SEAL = "carried"
 """The name of the mark in a key."""
+UNFINISHED = "unfinished"
+"""In place of a digest, where a track ends because no more was known of it."""
 
 
 def sealed(key: Key, digest: str) -> str:

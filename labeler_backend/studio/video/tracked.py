@@ -37,9 +37,9 @@ class Tracked:
 
 
 def track_regions(
-    objects: Sequence[Tracked], tag: TrackTag, clock: Clock, size: tuple[int, int]
+    objects: Sequence[Tracked], tag: TrackTag, clock: Clock, size: tuple[int, int], *, whole: bool = True
 ) -> Iterator[dict[str, Any]]:
-    """A region for each object.
+    """A region for each object of which something is known.
 
     What people drew stays as it is, and so does what they said: where it is not to be seen, its labels.
 
@@ -48,8 +48,9 @@ def track_regions(
         tag: where they go.
         clock: of the video in the editor.
         size: (H, W) of the video in pixels.
+        whole: whether they were followed as far as can be.
     """
-    for one in objects:
+    for one in objects if whole else [one for one in objects if one.boxes]:
         labels, certain = _labels(one, tag)
         yield track_region(
             _keys(one, size),
@@ -60,6 +61,7 @@ def track_regions(
             labels=labels,
             score=min(max(one.score if certain else one.score * GUESSED, 0.0), 1.0),
             made=one.drawn.keys,
+            whole=whole,
         )
 
 
