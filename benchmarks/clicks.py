@@ -31,9 +31,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from skimage.morphology import skeletonize
 
 from benchmarks.ground_truth import BoolMask, Sample, samples
-from labeler_backend.backbone.cache import FeatureCache
+from benchmarks.loading import add_model_options, load
 from labeler_backend.backbone.features import unit_tokens
 from labeler_backend.labeler import Labeler
 from labeler_backend.masks.guided import apply, coefficients
@@ -178,8 +179,6 @@ def box_of(truth: BoolMask) -> Box:
 
 def stroke_of(truth: BoolMask) -> BoolMask:
     """Along the middle: what is deeper than half of the greatest depth, thinned to its skeleton."""
-    from skimage.morphology import skeletonize
-
     depth = cv2.distanceTransform(np.pad(truth, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     return np.asarray(skeletonize(depth >= 0.5 * depth.max()), bool)
 
@@ -269,20 +268,12 @@ def main() -> None:
     parser.add_argument("--method", nargs="+", choices=METHODS, default=["ours", "plain"])
     parser.add_argument("--half", choices=("dev", "held-out", "all"), default="all")
     parser.add_argument("--most", type=int, default=10, help="objects of one picture")
-    parser.add_argument("--model", default="dinov2-small")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--size", type=int, default=518)
-    parser.add_argument(
-        "--features",
-        type=Path,
-        help="keep features in this folder (times of a second look are then not real)",
-    )
+    add_model_options(parser)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        cache = FeatureCache(args.features or Path(temporary, "features"), 1 << 34)
-        labeler = Labeler.load(args.model, device=args.device, dtype=args.dtype, size=args.size, cache=cache)
+        args.features = args.features or Path(temporary, "features")
+        labeler = load(args)
         results: dict[str, Any] = {"fingerprint": labeler.fingerprint, "date": time.strftime("%Y-%m-%d")}
         results["half"] = args.half
         print(f"{labeler.fingerprint}, {args.half}\n")

@@ -12,9 +12,10 @@ FEATURES_BYTES = 1 << 34
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--model, --device, --size and --features."""
+    """--model, --device, --dtype, --size and --features."""
     parser.add_argument("--model", default="dinov2-small")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
     parser.add_argument("--size", type=int, default=DEFAULT_SIZE)
     parser.add_argument("--features", type=Path, help="keep features in this folder")
 
@@ -26,4 +27,4 @@ def load(args: argparse.Namespace) -> Labeler:
         LabelerError: it cannot be loaded.
     """
     cache = FeatureCache(args.features, FEATURES_BYTES) if args.features else None
-    return Labeler.load(args.model, device=args.device, size=args.size, cache=cache)
+    return Labeler.load(args.model, device=args.device, dtype=args.dtype, size=args.size, cache=cache)

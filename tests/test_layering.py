@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = "labeler_backend"
+ABOVE = "track studio server cli exporters"
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -24,13 +25,12 @@ def imported(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("part", "not_these", "but"),
     [
-        pytest.param(f"{OURS}/heads", "studio server cli exporters video", (), id="heads"),
-        pytest.param(f"{OURS}/masks", "heads studio server cli exporters video", (), id="masks"),
-        pytest.param(f"{OURS}/proposals", "heads studio server cli exporters video", (), id="proposals"),
-        pytest.param(
-            f"{OURS}/prompts", "heads proposals video studio server cli exporters", (), id="prompts"
-        ),
-        pytest.param(f"{OURS}/video", "heads proposals studio server cli exporters", (), id="video"),
+        pytest.param(f"{OURS}/masks", f"heads proposals prompts video {ABOVE}", (), id="masks"),
+        pytest.param(f"{OURS}/heads", f"prompts video {ABOVE}", (), id="heads"),
+        pytest.param(f"{OURS}/proposals", f"heads prompts video {ABOVE}", (), id="proposals"),
+        pytest.param(f"{OURS}/prompts", f"heads proposals video {ABOVE}", (), id="prompts"),
+        pytest.param(f"{OURS}/video", f"heads proposals prompts {ABOVE}", (), id="video"),
+        pytest.param(f"{OURS}/track", "heads prompts studio server cli exporters", (), id="track"),
         # ml_base puts the whole server behind label-studio-ml's class
         pytest.param(f"{OURS}/studio", "server cli exporters", ("ml_base.py",), id="studio"),
         pytest.param(f"{OURS}/server", "cli exporters", (), id="server"),

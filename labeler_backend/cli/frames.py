@@ -10,7 +10,6 @@ import typer
 
 from labeler_backend.cli.options import (
     INPUT,
-    MODEL,
     OUTPUT,
     RUN,
     STUDIO,
@@ -18,6 +17,9 @@ from labeler_backend.cli.options import (
     ConfigOption,
     DeviceOption,
     DTypeOption,
+    FrameRateOption,
+    FrameSizeOption,
+    InitFrameOption,
     ModelOption,
     ProjectOption,
     SourceArgument,
@@ -30,20 +32,6 @@ frames = typer.Typer(
     help="Masks on videos, which Label Studio does not have: correct them on sampled frames, as pictures.",
 )
 Regions = Literal["polygon", "brush"]
-Size = Annotated[
-    int | None,
-    typer.Option(
-        min=64,
-        help="Short side in pixels of what the model sees. [default: 476, or more for small objects]",
-        rich_help_panel=MODEL,
-    ),
-]
-FrameRate = Annotated[
-    float | None,
-    typer.Option(
-        help="Frames per second of a folder of frames; a video's own counts.", rich_help_panel=INPUT
-    ),
-]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier run wrote.", rich_help_panel=RUN)
 ]
@@ -92,9 +80,7 @@ def frames_create(
             rich_help_panel=INPUT,
         ),
     ] = None,
-    init_frame: Annotated[
-        int, typer.Option(min=0, help="The frame of --init, counted from 0.", rich_help_panel=INPUT)
-    ] = 0,
+    init_frame: InitFrameOption = 0,
     keyframe: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,11 +123,11 @@ def frames_create(
             help="With --upload: of the project. [default: the video's name]", rich_help_panel=STUDIO
         ),
     ] = None,
-    frame_rate: FrameRate = None,
+    frame_rate: FrameRateOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DTypeOption = None,
-    size: Size = None,
+    size: FrameSizeOption = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -194,11 +180,11 @@ def frames_collect(
     token: TokenOption = None,
     ls_project: ProjectOption = None,
     config: ConfigOption = None,
-    frame_rate: FrameRate = None,
+    frame_rate: FrameRateOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DTypeOption = None,
-    size: Size = None,
+    size: FrameSizeOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT.", rich_help_panel=RUN)
     ] = False,

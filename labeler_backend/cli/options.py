@@ -42,6 +42,25 @@ DTypeOption = Annotated[
 SizeOption = Annotated[
     int, typer.Option(min=64, help="Long side in pixels of what the model sees.", rich_help_panel=MODEL)
 ]
+FrameSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        min=64,
+        help="Short side in pixels of what the model sees. More helps small objects, and takes longer. "
+        "[default: 476, up to half as much again where objects are small]",
+        rich_help_panel=MODEL,
+    ),
+]
+FrameRateOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Frames per second of a folder of frames; a video's own counts. [default: 25]",
+        rich_help_panel=INPUT,
+    ),
+]
+InitFrameOption = Annotated[
+    int, typer.Option(min=0, help="The frame of --init, counted from 0.", rich_help_panel=INPUT)
+]
 MaxPixelsOption = Annotated[
     int, typer.Option(min=1, help="Refuse larger images before decoding them.", rich_help_panel=RUN)
 ]

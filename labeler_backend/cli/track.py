@@ -12,12 +12,14 @@ import typer
 from labeler_backend.cli import loading
 from labeler_backend.cli.options import (
     INPUT,
-    MODEL,
     OUTPUT,
     RUN,
     AsJson,
     DeviceOption,
     DTypeOption,
+    FrameRateOption,
+    FrameSizeOption,
+    InitFrameOption,
     ModelOption,
 )
 from labeler_backend.cli.progress import frames_bar
@@ -67,9 +69,7 @@ def track(
             rich_help_panel=INPUT,
         ),
     ] = None,
-    init_frame: Annotated[
-        int, typer.Option(min=0, help="The frame of --init, counted from 0.", rich_help_panel=INPUT)
-    ] = 0,
+    init_frame: InitFrameOption = 0,
     keyframe: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,25 +93,11 @@ def track(
             rich_help_panel=INPUT,
         ),
     ] = None,
-    frame_rate: Annotated[
-        float | None,
-        typer.Option(
-            help="Frames per second of a folder of frames; a video's own counts. [default: 25]",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
+    frame_rate: FrameRateOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DTypeOption = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            min=64,
-            help="Short side in pixels of what the model sees. More helps small objects, and takes longer. "
-            "[default: 476, up to half as much again where objects are small]",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    size: FrameSizeOption = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with the run in OUT where it stopped.", rich_help_panel=RUN),

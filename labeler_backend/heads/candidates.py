@@ -111,13 +111,15 @@ def _emergent(proposals: Sequence[Proposal], size: tuple[int, int]) -> list[Regi
 def _readings(maps: PixelMaps) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
     """Label maps (h, w), 0 = nothing; what is of one class before all cuts, so that none displaces it."""
     figure = 1 - maps.classes[0]
-    yield WHOLE, _connected(figure > READINGS[0][0])
+    whole = _connected(figure > READINGS[0][0])
+    yield WHOLE, whole
     yield from ((CUT, labels) for labels in _named(maps))
-    for threshold, smoothings in READINGS:
+    for number, (threshold, smoothings) in enumerate(READINGS):
         mask = figure > threshold
         if mask.any():
-            labels = _connected(mask)
-            yield CUT, labels
+            labels = _connected(mask) if number else whole
+            if number:
+                yield CUT, labels
             yield from ((CUT, cut) for cut in _cuts(mask, labels, smoothings))
 
 
