@@ -126,7 +126,9 @@ def test_without_a_box_tracks_are_offered(studio: Studio, shared_backend: Backen
     assert shared_backend.status()["videos"] == []
 
 
-@pytest.mark.xfail(reason="not yet seen to pass every time on a busy machine", strict=False)
+@pytest.mark.xfail(
+    reason="known defect: proposals come back in place of the boxes that were submitted", strict=False
+)
 def test_submitted_boxes_are_followed_and_replace_what_was_predicted(
     studio: Studio, shared_backend: Backend, film: Film
 ) -> None:
@@ -164,7 +166,9 @@ def test_submitted_boxes_are_followed_and_replace_what_was_predicted(
     assert len(client.call("GET", export, params=query)) == 1  # fails as a whole where a key lacks `enabled`
 
 
-@pytest.mark.xfail(reason="not yet seen to pass every time on a busy machine", strict=False)
+@pytest.mark.xfail(
+    reason="a selected box is drawn blue, and the test looks for the colour of its label", strict=False
+)
 def test_a_box_drawn_in_the_browser_is_followed_in_step_with_the_picture(
     studio: Studio, shared_backend: Backend, film: Film, page: Page, artifacts: Path
 ) -> None:
