@@ -84,7 +84,7 @@ def heads(name: str) -> list[RGBImage]:
     small, roles = thumbnail(image, SIDE), labeler().roles
     row = [titled(small, "picture")]
     for head, attention in enumerate(features.attention):
-        role = f"head {head}: {role_of(head, roles)} {roles.agreement[head]:+.2f}".replace("-", "−")
+        role = f"head {head}: {role_of(head, roles)} {roles.agreement[head]:+.2f}"
         row.append(titled(maps.heat(attention, small), role))
     return row
 
