@@ -147,7 +147,7 @@ def fit(
     def judge(chosen: Sequence[int]) -> Quality:
         rows = [judged[i] for i in chosen]
         return quality.fit(
-            [t.values[known] for t, known, _ in rows], [iou[known] for _, known, iou in rows], seed
+            [t.values[known] for t, known, _ in rows], [worth[known] for _, known, worth in rows], seed
         )
 
     held_out = {}
@@ -206,16 +206,17 @@ def _table(
 
 
 def _truth(table: Table, sample: Sample, classes: Sequence[str]) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-    """(n,) whether somebody said what a region is, and its IoU with the best object of its class."""
+    """(n,) whether somebody said what a region is, and what it is worth."""
     size = table.members.size
     objects = stack([shrunk(mask, size) for mask in sample.masks], size)
     names = list(classes)
     numbers = np.array([names.index(c) if c in names else -1 for c in sample.labels], np.int64)
     alike = overlaps(table.members.shared(objects), table.members.areas, objects.areas)
-    alike = np.where(numbers[None] == table.classes[:, None], alike, 0)
+    same = numbers[None] == table.classes[:, None]
+    named, misnamed = (np.where(which, alike, 0).max(axis=1, initial=0) for which in (same, ~same))
     unknown = np.asarray(sample.unknown, np.float32)[None] / np.float32(255)
     covered = table.members.means([*_enlarged(unknown, size)])[:, 0]
-    return covered < 0.5, np.asarray(alike.max(axis=1, initial=0), np.float32)
+    return covered < 0.5, quality.worth(named, misnamed)
 
 
 def _enlarged(maps: FloatArray, size: tuple[int, int]) -> FloatArray:

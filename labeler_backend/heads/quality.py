@@ -1,4 +1,7 @@
-"""Which regions are objects: the chance that a region covers one of its class with IoU 0.5 or more.
+"""Which regions are objects: the chance that a region covers one with IoU 0.5 or more.
+
+One that covers an object under a wrong name counts too, for less: a name is mended with a click, while an
+outline has to be drawn. Else a project of many classes that look alike would be shown next to nothing.
 
 A small network on the numbers of `evidence.py`, learned from regions of labelled images whose maps came from
 models that had not seen them: on maps of its own images a head would look better than it is. How much it
@@ -29,7 +32,8 @@ HIDDEN = 24
 MEMBERS = 3
 STEPS = 400
 REGIONS_MOST = 60_000
-GOOD = 0.5
+MISNAMED = 0.7
+"""What a region is worth that covers an object of another class, of one that covers one of its own."""
 LEAST_GOOD = 8
 """So many regions that are objects, and one that is none, are needed to learn from."""
 CLIP = 5.0
@@ -101,30 +105,53 @@ class Quality:
         return cls(np.asarray(tensors["weights"], np.float32), float(tensors["offset"][0]), network)
 
 
-def fit(values: Sequence[FloatArray], ious: Sequence[FloatArray], seed: int = 0, folds: int = 5) -> Quality:
+def worth(ious: FloatArray, misnamed: FloatArray) -> FloatArray:
+    """(n,) in [0, 1]: what regions are worth to who would draw the objects otherwise.
+
+    Args:
+        ious: (n,) IoU with the best object of a region's class.
+        misnamed: (n,) the same of any other class.
+    """
+    return np.asarray(np.maximum(_fit(ious), MISNAMED * _fit(misnamed)), np.float32)
+
+
+def _fit(ious: FloatArray) -> FloatArray:
+    """0.4 → 0 … 0.9 → 1.
+
+    A hair above or below 0.5 is no different kind of region, and of two that are objects the one that fits
+    better is ahead.
+    """
+    return np.asarray(np.clip((ious - 0.4) / 0.5, 0, 1), np.float32)
+
+
+GOOD = float(_fit(np.array(0.5, np.float32)))
+"""A region that is worth this is an object: its IoU is 0.5, or more under a wrong name."""
+
+
+def fit(values: Sequence[FloatArray], worths: Sequence[FloatArray], seed: int = 0, folds: int = 5) -> Quality:
     """Learn from the regions of labelled images.
 
     Args:
         values: per image (n, F), from out-of-fold maps.
-        ious: per image (n,), IoU of each region with the best object of its class.
+        worths: per image (n,), of each region.
         seed: of the first weights.
         folds: of the cross-validation over images that weighs the voices.
     """
-    pairs = [(v, iou) for v, iou in zip(values, ious, strict=True) if len(v)]
-    values, ious = [v for v, _ in pairs], [iou for _, iou in pairs]
-    good = sum(int((iou >= GOOD).sum()) for iou in ious)
-    if len(values) < 2 or not LEAST_GOOD <= good < sum(map(len, ious)):
+    pairs = [(v, worth) for v, worth in zip(values, worths, strict=True) if len(v)]
+    values, worths = [v for v, _ in pairs], [worth for _, worth in pairs]
+    good = sum(int((worth >= GOOD).sum()) for worth in worths)
+    if len(values) < 2 or not LEAST_GOOD <= good < sum(map(len, worths)):
         return Quality(np.array(UNLEARNED, np.float32), 0.0)
     fold = np.arange(len(values)) % min(folds, len(values))
     held_out: list[FloatArray] = [np.zeros(0, np.float32)] * len(values)
     for part in np.unique(fold):
         rest = [i for i in range(len(values)) if fold[i] != part]
-        network = _learn([values[i] for i in rest], [ious[i] for i in rest], seed, members=1)
+        network = _learn([values[i] for i in rest], [worths[i] for i in rest], seed, members=1)
         for index in np.flatnonzero(fold == part):
             held_out[index] = network.log_odds(values[index])
     voices = _voices(np.concatenate(values), np.concatenate(held_out))
-    weights, offset = _weigh(voices, np.concatenate(ious) >= GOOD, _shares(values))
-    return Quality(weights, offset, _learn(values, ious, seed, MEMBERS))
+    weights, offset = _weigh(voices, np.concatenate(worths) >= GOOD, _shares(values))
+    return Quality(weights, offset, _learn(values, worths, seed, MEMBERS))
 
 
 def _voices(values: FloatArray, learned: FloatArray) -> FloatArray:
@@ -154,12 +181,9 @@ def _shares(values: Sequence[FloatArray]) -> FloatArray:
     return np.concatenate([np.full(len(v), 1 / np.sqrt(len(v) + 1), np.float32) for v in values])
 
 
-def _learn(values: Sequence[FloatArray], ious: Sequence[FloatArray], seed: int, members: int) -> Network:
-    """Binary cross-entropy on softened hits."""
-    numbers, overlap = np.concatenate(values), np.concatenate(ious)
-    # 0.4 → 0 … 0.9 → 1: a hair above or below 0.5 is no different kind of region, and of two that are objects
-    # the one that fits better is ahead
-    target = np.clip((overlap - 0.4) / 0.5, 0, 1).astype(np.float32)
+def _learn(values: Sequence[FloatArray], worths: Sequence[FloatArray], seed: int, members: int) -> Network:
+    """Binary cross-entropy on what regions are worth."""
+    numbers, target = np.concatenate(values), np.concatenate(worths)
     chance = _shares(values)
     rng = np.random.default_rng(seed)
     if len(numbers) > REGIONS_MOST:
