@@ -16,7 +16,7 @@ STANDARD = tuple(
 """Frames per second that cameras and editors are set to; SMPTE's ones over 1.001 among them."""
 
 _ROUNDED = Fraction(1, 10_000)  # FLV's 59.9375 is 59.94; a tenth of what lies between 29.97 and 30
-_FINE = Fraction(1, 4)  # of a frame: longer ticks are the frames themselves, as in AVI
+_FINE = Fraction(1, 2)  # of a frame: longer ticks are the frames themselves, as in AVI
 
 
 def named_rate(rate: Fraction, count: int, tick: Fraction) -> Fraction:
