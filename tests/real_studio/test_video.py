@@ -32,7 +32,8 @@ FITS = 0.6  # IoU of boxes: the tracker's are tight around what it takes to be t
 SNUG = 0.8  # the same, of the rabbit
 
 _REGIONS = """() => window.Htx?.annotationStore?.selected?.regionStore?.regions.map(region => ({
-  id: region.cleanId, label: region.labelName, keys: region.sequence.length, end: region.sequence.at(-1).frame,
+  id: region.cleanId, label: region.labelName,
+  keys: region.sequence.length, end: region.sequence.at(-1).frame,
 }))"""
 _OPENED = """() => {
   const video = document.querySelector('video');
