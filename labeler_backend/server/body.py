@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -26,18 +26,44 @@ class _Unread(TypedDict):
     __pydantic_config__ = ConfigDict(extra="ignore")  # type: ignore[misc]
 
 
+class _Track(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    type: Literal["videorectangle", "videorectanglelabels"]
+
+
+class _Labels(TypedDict):
+    """A track's, where they stand beside it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    type: Literal["labels"]
+
+
+_Region = Annotated[_Track | _Labels, Field(discriminator="type")]
+"""Decided by the type alone: a brush stroke is not read to find that it is none."""
+_Known = Annotated[_Region | _Unread | Any, Field(union_mode="left_to_right")]
+
+
+class _Work(TypedDict, total=False):
+    """An annotation or a draft: what was drawn in videos, which is to be followed, and whether it counts."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore")  # type: ignore[misc]
+    result: Annotated[list[_Known] | _Unread | Any, Field(union_mode="left_to_right")]
+    updated_at: Any
+    was_cancelled: Any
+
+
 class _Task(TypedDict, total=False):
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-    annotations: list[_Unread]
-    drafts: list[_Unread]
+    annotations: list[Annotated[_Work | Any, Field(union_mode="left_to_right")]]
+    drafts: list[Annotated[_Work | Any, Field(union_mode="left_to_right")]]
     predictions: list[_Unread]
 
 
 class PredictBody(PredictRequest):
-    """A `PredictRequest` whose tasks come without what hangs on them.
+    """A `PredictRequest` whose tasks come with no more of what hangs on them than is used.
 
-    A click brings all annotations and drafts of its task, which may be tens of MB of brush strokes and is of
-    no use here; only how many there are is kept.
+    A click brings all annotations and drafts of its task, which may be tens of MB of brush strokes. Only
+    boxes through videos are kept of them; of the rest, how many there are.
     """
 
     tasks: list[Annotated[_Task | Any, Field(union_mode="left_to_right")]]

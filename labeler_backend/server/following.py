@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import cv2
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
@@ -27,6 +26,7 @@ from labeler_backend.studio.video.tracked import Tracked
 from labeler_backend.track.given import MOST_GIVEN, masks_in_boxes
 from labeler_backend.video.frames import FrameSource, open_frames
 from labeler_backend.video.info import VideoInfo
+from labeler_backend.video.object_box import object_box
 from labeler_backend.video.outline import LabelMap
 from labeler_backend.video.propagate import Carried, propagate
 from labeler_backend.video.sizing import short_side
@@ -245,9 +245,10 @@ class Following:
                 for number in carried.confidence:
                     self._objects[number].stay(carried.index)
             for number in carried.present:
-                one = self._objects[number]
-                one.boxes[carried.index] = _around(carried.labels == number)
-                one.confidence += carried.confidence[number]
+                box = object_box(carried.labels == number)
+                if box is not None:
+                    self._objects[number].boxes[carried.index] = box
+                    self._objects[number].confidence += carried.confidence[number]
 
 
 def to_json(found: Found) -> bytes:
@@ -270,9 +271,3 @@ def _few(boxes: Mapping[int, Box]) -> dict[int, Box]:
     count = min(len(frames), MOST_GIVEN)
     picked = [frames[round(n * (len(frames) - 1) / max(count - 1, 1))] for n in range(count)]
     return {frame: boxes[frame] for frame in picked}
-
-
-def _around(mask: BoolMask) -> Box:
-    """The tight box around what is set."""
-    x, y, w, h = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
-    return float(x), float(y), float(w), float(h)

@@ -21,6 +21,7 @@ from labeler_backend.video.folder import FolderFrames
 from labeler_backend.video.info import VideoInfo
 from labeler_backend.video.packets import read_index
 from labeler_backend.video.pixels import orientation, to_rgb, upright_size
+from labeler_backend.video.rates import rate_of
 from labeler_backend.video.source import BrokenFrame, Frame, FrameSource, check_size
 
 __all__ = ["BrokenFrame", "FolderFrames", "Frame", "FrameSource", "VideoFrames", "open_frames"]
@@ -70,14 +71,14 @@ class VideoFrames(FrameSource):
 
     def _find_info(self) -> VideoInfo:
         """The size is that of the first frame that can be decoded."""
-        with open_video(self._path) as video:
-            rate = video.stream.average_rate
         count = len(self._index.packet_of)
+        with open_video(self._path) as video:
+            rate = rate_of(video.stream, count)
         first = next((p for p in map(self._decoder.picture, range(count)) if p), None)
         if first is None:
             raise InputError(f"{self._path} has no frame that can be read: check that it plays.")
         self._turning = orientation(first)
-        return VideoInfo(upright_size(first, self._turning), count, float(rate) if rate else None)
+        return VideoInfo(upright_size(first, self._turning), count, rate)
 
     def _read(self, index: int) -> Frame:
         with self._lock:  # conversion too: a picture carries PyAV's converter, which is for one thread

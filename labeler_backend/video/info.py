@@ -8,6 +8,7 @@ from pathlib import Path
 from labeler_backend.errors import InputError
 from labeler_backend.video.container import Video, open_video
 from labeler_backend.video.pixels import orientation, upright_size
+from labeler_backend.video.rates import rate_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class VideoInfo:
     Attributes:
         size: (H, W) in pixels as it is shown, rotation applied.
         frame_count: how many frames.
-        frame_rate: frames per second on average; None where unknown.
+        frame_rate: frames per second on average, as `rates.named_rate` has it; None where unknown.
     """
 
     size: tuple[int, int]
@@ -39,12 +40,12 @@ def read_info(path: Path) -> VideoInfo:
     with open_video(path) as video:
         first = next(video.pictures(video.packets()), None)
         count = _indexed(video)
-        rate = video.stream.average_rate
-    if count is None:
-        count = _counted(path)
+        if count is None:
+            count = _counted(path)
+        rate = rate_of(video.stream, count)
     if first is None or count == 0:
         raise InputError(f"{path} has no frame that can be read: check that it plays.")
-    return VideoInfo(upright_size(first, orientation(first)), count, float(rate) if rate else None)
+    return VideoInfo(upright_size(first, orientation(first)), count, rate)
 
 
 def _indexed(video: Video) -> int | None:

@@ -1,7 +1,8 @@
-"""A small film: one thing that moves over a photo, and the number of each frame in the picture."""
+"""Small films: a real one, and one thing that moves over a photo; and which frame of them is to be seen."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,38 +14,53 @@ from playwright.sync_api import Page
 
 from .backend import ROOT
 
-SIZE = (324, 480)  # H, W; the last rows hold the number
+SIZE = (324, 480)  # H, W
 RATE, COUNT = 25, 24
-_BITS, _STRIP = 6, 24  # bars, and how high they are
 _RADIUS = 52
 
 Box = tuple[float, float, float, float]
 
-_NUMBER = f"""() => {{
+_PICTURE = """() => {
   const video = document.querySelector('video');
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
   const context = canvas.getContext('2d');
   context.drawImage(video, 0, 0);
-  const row = context.getImageData(0, canvas.height - {_STRIP // 2}, canvas.width, 1).data;
-  let number = 0;
-  for (let bit = 0; bit < {_BITS}; bit++)
-    if (row[4 * Math.floor((bit + 0.5) * canvas.width / {_BITS})] > 125) number |= 1 << bit;
-  return number;
-}}"""
+  const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
+  return Array.from(data.filter((_, n) => n % 4 === 1));
+}"""
 
 
 @dataclass(frozen=True)
 class Film:
-    """A video and where the thing in it is: x, y, width, height in percent, by frame from 0."""
+    """A video and where the thing in it is.
+
+    Attributes:
+        boxes: x, y, width, height in percent, by frame from 0; of the real film on some frames, as read off.
+        size: (H, W) in pixels.
+        count: how many frames.
+    """
 
     path: Path
-    boxes: tuple[Box, ...]
+    boxes: Mapping[int, Box]
+    size: tuple[int, int] = SIZE
+    count: int = COUNT
+
+
+def rabbit() -> Film:
+    """A real one: an animal that stretches itself, in front of a camera that moves."""
+    size = (360, 640)
+    pixels = {0: (116, 6, 225, 298), 18: (86, 31, 220, 279), 35: (79, 37, 228, 275)}
+    boxes = {
+        frame: (100 * x / size[1], 100 * y / size[0], 100 * w / size[1], 100 * h / size[0])
+        for frame, (x, y, w, h) in pixels.items()
+    }
+    return Film(ROOT / "examples" / "videos" / "bunny.mp4", boxes, size, 36)
 
 
 def cat_over_coffee(folder: Path) -> Film:
     """A cat's face that goes from the left to the right, up and down."""
-    table, face = _photo("coffee", (SIZE[0] - _STRIP, SIZE[1])), _photo("cat", (2 * _RADIUS, 2 * _RADIUS))
+    table, face = _photo("coffee", SIZE), _photo("cat", (2 * _RADIUS, 2 * _RADIUS))
     path, boxes = folder / "cat.mp4", []
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=RATE, options={"g": "8", "bf": "2", "crf": "14"})
@@ -55,27 +71,26 @@ def cat_over_coffee(folder: Path) -> Film:
             boxes.append(box)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    return Film(path, tuple(boxes))
+    return Film(path, dict(enumerate(boxes)))
 
 
-def shown(page: Page) -> int:
-    """The number (from 0) of the frame that the editor's `<video>` shows."""
-    number: int = page.evaluate(_NUMBER)
-    return number
+def shown(page: Page, film: Film) -> int:
+    """The frame (from 0) of a film that is most like what the editor's `<video>` shows."""
+    seen = np.reshape(page.evaluate(_PICTURE), film.size)  # its green
+    with av.open(str(film.path)) as container:
+        frames = [frame.to_ndarray(format="rgb24")[..., 1] for frame in container.decode(video=0)]
+    return int(np.argmin([np.abs(one - seen).mean() for one in frames]))
 
 
 def _frame(
     table: npt.NDArray[np.uint8], face: npt.NDArray[np.uint8], index: int
 ) -> tuple[npt.NDArray[np.uint8], Box]:
-    picture = np.zeros((*SIZE, 3), np.uint8)
-    picture[: len(table)] = table
+    picture = table.copy()
     y = 150 + round(50 * np.sin(index / 4))
     x = 90 + 12 * index
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     disc = np.nonzero(np.hypot(rows - y, columns - x) < _RADIUS)
     picture[disc] = face[disc[0] - y + _RADIUS, disc[1] - x + _RADIUS]
-    bits = np.arange(SIZE[1]) * _BITS // SIZE[1]
-    picture[-_STRIP:] = np.where(index >> bits & 1, 230, 20).astype(np.uint8)[None, :, None]
     across, down = 100 / SIZE[1], 100 / SIZE[0]
     box = (x - _RADIUS) * across, (y - _RADIUS) * down, 2 * _RADIUS * across, 2 * _RADIUS * down
     return picture, box

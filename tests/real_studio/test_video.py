@@ -21,16 +21,19 @@ from .backend import Backend
 from .browser import keep, logged_in
 from .client import Client, Json
 from .commands import Commands
-from .films import COUNT, RATE, SIZE, Box, Film, cat_over_coffee, shown
+from .films import COUNT, RATE, SIZE, Box, Film, cat_over_coffee, rabbit, shown
 from .studio import Studio
 
 pytestmark = pytest.mark.slow
 
 CONFIG = labeling_config(["cup", "cat"], "video", RATE)
+RABBITS = labeling_config(["squirrel", "rabbit"], "video", RATE)
 FITS = 0.6  # IoU of boxes: the tracker's are tight around what it takes to be the cat
+SNUG = 0.8  # the same, of the rabbit
 
 _REGIONS = """() => window.Htx?.annotationStore?.selected?.regionStore?.regions.map(region => ({
-  id: region.cleanId, label: region.labelName, keys: region.sequence.length,
+  id: region.cleanId, label: region.labelName,
+  keys: region.sequence.length, end: region.sequence.at(-1).frame,
 }))"""
 _OPENED = """() => {
   const video = document.querySelector('video');
@@ -93,11 +96,12 @@ def iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def worst(region: Json, film: Film) -> float:
-    """The least IoU with where the cat is, over all frames, as the reader of exports sees the track."""
-    shapes = path_of(region, (100, 100), COUNT).shapes
-    assert list(shapes) == list(range(COUNT))
-    found = [np.concatenate([s.rings[0].min(axis=0), np.ptp(s.rings[0], axis=0)]) for s in shapes.values()]
-    return min(iou(box.tolist(), truth) for box, truth in zip(found, film.boxes, strict=True))
+    """The least IoU with where the thing is, as the reader of exports sees the track."""
+    shapes = path_of(region, (100, 100), film.count).shapes
+    assert list(shapes) == list(range(film.count))
+    rings = {frame: shapes[frame].rings[0] for frame in film.boxes}
+    found = {frame: (*ring.min(axis=0), *np.ptp(ring, axis=0)) for frame, ring in rings.items()}
+    return min(iou(found[frame], truth) for frame, truth in film.boxes.items())
 
 
 def wait(condition: Callable[[], Any], seconds: float = 120) -> Any:
@@ -126,9 +130,6 @@ def test_without_a_box_tracks_are_offered(studio: Studio, shared_backend: Backen
     assert shared_backend.status()["videos"] == []
 
 
-@pytest.mark.xfail(
-    reason="known defect: proposals come back in place of the boxes that were submitted", strict=False
-)
 def test_submitted_boxes_are_followed_and_replace_what_was_predicted(
     studio: Studio, shared_backend: Backend, film: Film
 ) -> None:
@@ -166,54 +167,44 @@ def test_submitted_boxes_are_followed_and_replace_what_was_predicted(
     assert len(client.call("GET", export, params=query)) == 1  # fails as a whole where a key lacks `enabled`
 
 
-@pytest.mark.xfail(
-    reason="a selected box is drawn blue, and the test looks for the colour of its label", strict=False
-)
+@pytest.mark.timeout(900)
 def test_a_box_drawn_in_the_browser_is_followed_in_step_with_the_picture(
-    studio: Studio, shared_backend: Backend, film: Film, page: Page, artifacts: Path
+    studio: Studio, shared_backend: Backend, page: Page, artifacts: Path
 ) -> None:
-    client = studio.client()
-    project, task = project_of(
-        client,
-        film,
-        shared_backend,
-        CONFIG.replace("<VideoRectangle", '<VideoRectangle model_score_threshold="1"'),
-    )
+    client, film = studio.client(), rabbit()
+    nothing_offered = RABBITS.replace("<VideoRectangle", '<VideoRectangle model_score_threshold="1"')
+    project, task = project_of(client, film, shared_backend, nothing_offered)
     page.goto(f"{studio.url}/projects/{project}/data?task={task}")
     page.wait_for_function(_OPENED)
     page.wait_for_timeout(3000)
     page.locator("[data-testid=bottombar-auto-annotation-toggle]").first.click(force=True)
-    _draw(page, film.boxes[0])
+    _draw(page, film)
     [region] = wait(lambda: page.evaluate(_REGIONS))
     assert (region["label"], region["keys"]) == (None, 1)
 
-    page.evaluate(_SELECT, region["id"])
-    with page.expect_response(
-        lambda answer: "interactive-annotating" in answer.url, timeout=120_000
-    ) as asked:
-        page.keyboard.press("2")  # its label: only that asks the backend
-    assert asked.value.status == 200
-    wait(lambda: page.evaluate(_REGIONS)[0]["keys"] > 1, 10)
-    [followed] = page.evaluate(_REGIONS)
-    assert (followed["id"], followed["label"]) == (region["id"], "cat")
+    followed = _followed(page, film, region["id"])
+    assert (followed["id"], followed["label"]) == (region["id"], "rabbit")
 
-    for frame in (1, 12, COUNT):
-        page.evaluate(f"frame => {_VIDEO}.setFrame(frame)", frame)
+    page.keyboard.press("Escape")  # what is selected is blue, whatever its label
+    boxes = []
+    for index in film.boxes:  # the first, the middle and the last frame
+        page.evaluate(f"frame => {_VIDEO}.setFrame(frame)", index + 1)
         page.wait_for_timeout(1200)
-        number = shown(page)
-        assert number == frame - 1
-        box = page.evaluate(_BOX, [region["id"], frame])
-        assert iou(box, film.boxes[number]) > FITS
-        keep(page, artifacts / f"video-frame-{frame:02d}.png")
-        assert iou(_outlined(artifacts / f"video-frame-{frame:02d}.png", page), film.boxes[number]) > FITS
+        assert shown(page, film) == index
+        boxes.append(page.evaluate(_BOX, [region["id"], index + 1]))
+        assert iou(boxes[-1], film.boxes[index]) > SNUG
+        screenshot = artifacts / f"video-frame-{index:02d}.png"
+        keep(page, screenshot)
+        assert iou(_outlined(screenshot, page, film), boxes[-1]) > 0.97
+    assert iou(boxes[0], boxes[-1]) < SNUG  # one that stays would not do
 
     with page.expect_response(lambda answer: f"/api/tasks/{task}/annotations" in answer.url) as sent:
         page.click("[data-testid=bottombar-submit-button]")
     assert sent.value.status == 201
     [annotation] = client.call("GET", f"/api/tasks/{task}")["annotations"]
     [stored] = annotation["result"]
-    assert stored["value"]["labels"] == ["cat"]
-    assert worst(stored, film) > FITS
+    assert stored["value"]["labels"] == ["rabbit"]
+    assert worst(stored, film) > SNUG
 
 
 def test_a_video_that_cannot_be_read_is_a_sentence(
@@ -221,7 +212,7 @@ def test_a_video_that_cannot_be_read_is_a_sentence(
 ) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(2000))
     client = studio.client()
-    project, task = project_of(client, Film(tmp_path / "broken.mp4", ()), shared_backend)
+    project, task = project_of(client, Film(tmp_path / "broken.mp4", {}), shared_backend)
     client.retrieve_predictions(project)
     assert [one["result"] for one in client.predictions(project)[task]] == [[]]
     failure = shared_backend.failures(client.uid(project))[task]
@@ -268,10 +259,10 @@ def test_masks_are_corrected_on_frames_and_joined(
         assert iou([side * scale[n % 2] for n, side in enumerate(box)], film.boxes[number]) > FITS
 
 
-def _draw(page: Page, box: Box) -> None:
-    """With the mouse, on the video as it is shown: at its own size, in the middle of the canvas."""
-    left, top = _corner(page)
-    x, y, w, h = (side * SIZE[1 - n % 2] / 100 for n, side in enumerate(box))
+def _draw(page: Page, film: Film) -> None:
+    """With the mouse, around the thing on the first frame."""
+    left, top = _corner(page, film)
+    x, y, w, h = (side * film.size[1 - n % 2] / 100 for n, side in enumerate(film.boxes[0]))
     page.mouse.move(left + x, top + y)
     page.mouse.down()
     page.mouse.move(left + x + w / 2, top + y + h / 2, steps=5)
@@ -279,19 +270,37 @@ def _draw(page: Page, box: Box) -> None:
     page.mouse.up()
 
 
-def _corner(page: Page) -> tuple[float, float]:
-    """Of the video on the screen."""
+def _followed(page: Page, film: Film, region: str) -> Json:
+    """Its region, once it was followed to the end: on a busy machine that takes more than one answer."""
+    for key in "21212121":  # another label and back asks again
+        page.evaluate(_SELECT, region)
+        with page.expect_response(
+            lambda answer: "interactive-annotating" in answer.url, timeout=120_000
+        ) as asked:
+            page.keyboard.press(key)  # its label: only that asks the backend
+        assert asked.value.status == 200
+        page.wait_for_timeout(2000)
+        [found] = page.evaluate(_REGIONS)
+        assert found["keys"] > 1
+        if key == "2" and found["end"] == film.count:
+            return dict(found)
+    raise AssertionError("it was not followed to the end")
+
+
+def _corner(page: Page, film: Film) -> tuple[float, float]:
+    """Of the video on the screen, where it has its own size and is in the middle of the canvas."""
     left, top, width, height = page.evaluate(_CANVAS)
-    return left + (width - SIZE[1]) / 2, top + (height - SIZE[0]) / 2
+    return left + (width - film.size[1]) / 2, top + (height - film.size[0]) / 2
 
 
-def _outlined(screenshot: Path, page: Page) -> Box:
+def _outlined(screenshot: Path, page: Page, film: Film) -> Box:
     """The box that is drawn on the screen, in percent of the video: by the colour of the second label."""
     pixels = np.asarray(Image.open(screenshot).convert("RGB")).astype(int)
-    left, top = _corner(page)
-    seen = pixels[round(top) : round(top) + SIZE[0], round(left) : round(left) + SIZE[1]]
+    left, top = _corner(page, film)
+    height, width = film.size
+    seen = pixels[round(top) : round(top) + height, round(left) : round(left) + width]
     rows, columns = np.nonzero(np.abs(seen - (0xEE, 0x77, 0x33)).max(axis=2) < 12)
     assert len(rows) > 50, "no outline"
     x0, x1 = np.percentile(columns, [1, 99])
     y0, y1 = np.percentile(rows, [1, 99])
-    return x0 * 100 / SIZE[1], y0 * 100 / SIZE[0], (x1 - x0) * 100 / SIZE[1], (y1 - y0) * 100 / SIZE[0]
+    return x0 * 100 / width, y0 * 100 / height, (x1 - x0) * 100 / width, (y1 - y0) * 100 / height

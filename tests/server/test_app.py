@@ -89,12 +89,55 @@ def test_click_comes_with_its_context_and_without_what_hangs_on_the_task(
     client: httpx.Client, service: FakeService
 ) -> None:
     body = recorded("/predict") | {"params": {"context": {"result": [{"id": "k"}]}}}
-    heavy = {"result": [1] * 1000}
+    heavy = {"result": [STROKE] * 100}
     body["tasks"] = [{"id": 4, "data": {"a": [1]}, "drafts": [heavy], "annotations": [heavy] * 2}]
     client.post("/predict", json=body)
     asked = service.seen[-1]
+    light = {"result": [{}] * 100}
     assert asked.params.context == {"result": [{"id": "k"}]}
-    assert asked.tasks == [{"id": 4, "data": {"a": [1]}, "drafts": [{}], "annotations": [{}, {}]}]
+    assert asked.tasks == [{"id": 4, "data": {"a": [1]}, "drafts": [light], "annotations": [light] * 2}]
+
+
+def track(kind: str) -> dict[str, Any]:
+    value = {"framesCount": 9, "sequence": [{"frame": 1, "x": 1.5, "enabled": True}], "labels": ["car"]}
+    return {"id": kind, "type": kind, "from_name": "box", "to_name": "video", "value": value}
+
+
+LABELS = {"id": "a", "type": "labels", "from_name": "label", "to_name": "video", "value": {"labels": ["car"]}}
+STROKE = {"id": "b", "type": "brushlabels", "value": {"rle": [1] * 100}}
+MOMENT = {"updated_at": "2026-11-28T17:00:00Z", "was_cancelled": False}
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        pytest.param(
+            {"result": [track("videorectangle"), LABELS], "id": 1, "lead_time": 3.5} | MOMENT,
+            {"result": [track("videorectangle"), LABELS]} | MOMENT,
+            id="a track with labels beside it",
+        ),
+        pytest.param(
+            {"result": [STROKE, track("videorectanglelabels"), STROKE]},
+            {"result": [{}, track("videorectanglelabels"), {}]},
+            id="a track among strokes",
+        ),
+        pytest.param({"result": [{"type": 3}, {}]}, {"result": [{}, {}]}, id="no type"),
+        pytest.param({"result": None, "updated_at": None}, {"result": None, "updated_at": None}, id="none"),
+        pytest.param({"result": {"a": 1}}, {"result": {}}, id="no list"),
+        pytest.param(
+            {"result": [track("videorectangle"), STROKE, 1]},
+            {"result": [track("videorectangle"), {}, 1]},
+            id="a number among regions",
+        ),
+        pytest.param(None, None, id="nothing"),
+    ],
+)
+def test_of_annotations_only_what_was_drawn_in_videos_is_kept(
+    sent: dict[str, Any] | None, kept: dict[str, Any] | None, client: httpx.Client, service: FakeService
+) -> None:
+    task = {"id": 4, "data": {}, "annotations": [sent], "drafts": [sent], "predictions": [{"result": []}]}
+    client.post("/predict", json=asking(0, tasks=[task]))
+    assert service.seen[-1].tasks == [task | {"annotations": [kept], "drafts": [kept], "predictions": [{}]}]
 
 
 def test_task_of_any_type_gets_its_place(client: httpx.Client, service: FakeService) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from labeler_backend.errors import LabelerError
 from labeler_backend.masks.rle import BoolMask
+from labeler_backend.server.body import PredictBody, parse
 from labeler_backend.server.following import _few
 from labeler_backend.server.protocol import WebhookEvent
 from labeler_backend.server.service import Limits, Service
@@ -74,7 +75,8 @@ def video_task(number: int, path: Path, *drawn: dict[str, Any], **more: Any) -> 
 
 
 def ask(*tasks: Any, config: str = CONFIG, **more: Any) -> Any:
-    return request(list(tasks), config, **more)
+    """A request as it is after it has come in over HTTP, which leaves out what is not used."""
+    return parse(PredictBody, request(list(tasks), config, **more).model_dump_json().encode())
 
 
 def regions(element: bytes) -> Any:

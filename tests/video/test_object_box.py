@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from labeler_backend.video.object_box import object_box
+
+Rectangle = tuple[int, int, int, int]  # x, y, width, height
+BODY = (100, 60, 40, 50)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "box"),
+    [
+        pytest.param([BODY], BODY, id="one piece"),
+        pytest.param([BODY, (0, 0, 4, 4), (250, 150, 6, 6)], BODY, id="specks far away"),
+        pytest.param([BODY, (141, 70, 8, 10)], (100, 60, 49, 50), id="a bit beside it"),
+        pytest.param([BODY, (141, 70, 4, 4)], BODY, id="a speck beside it"),
+        pytest.param([BODY, (160, 70, 8, 10)], BODY, id="a bit that is not near"),
+        pytest.param([BODY, (160, 70, 20, 20)], (100, 60, 80, 50), id="a piece, wherever it is"),
+        pytest.param([BODY, (60, 0, 12, 20)], (60, 0, 80, 110), id="a piece, above to the left"),
+        pytest.param([(7, 9, 1, 1)], (7, 9, 1, 1), id="one pixel"),
+        pytest.param([], None, id="nothing"),
+    ],
+)
+def test_box(pieces: Sequence[Rectangle], box: Rectangle | None) -> None:
+    mask = np.zeros((180, 320), bool)
+    for x, y, w, h in pieces:
+        mask[y : y + h, x : x + w] = True
+    assert object_box(mask) == box
+    assert object_box(mask[::, ::]) == object_box(np.asfortranarray(mask)) == box
+
+
+def test_pieces_that_touch_at_a_corner_are_one() -> None:
+    assert object_box(np.eye(6, dtype=bool)) == (0, 0, 6, 6)
