@@ -26,8 +26,8 @@ from labeler_backend.studio.video.tracked import Tracked
 from labeler_backend.track.given import MOST_GIVEN, masks_in_boxes
 from labeler_backend.video.frames import FrameSource, open_frames
 from labeler_backend.video.info import VideoInfo
-from labeler_backend.video.object_box import object_box
 from labeler_backend.video.outline import LabelMap
+from labeler_backend.video.pieces import object_box
 from labeler_backend.video.propagate import Carried, propagate
 from labeler_backend.video.sizing import short_side
 from labeler_backend.video.tracks import Box

@@ -7,6 +7,7 @@ that carry the errors of propagation as its input (compare Caelles et al. 2017, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,13 +23,19 @@ from labeler_backend.unet import channels_last
 from labeler_backend.video.basis import Tokens
 from labeler_backend.video.crops import Drawn, crop, log_odds
 from labeler_backend.video.outline_net import OutlineNet, loss
+from labeler_backend.video.pieces import without_specks
 from labeler_backend.video.propagation import grown
 
 PIXELS = 16
 """Working pixels per patch."""
 COMPONENTS = 24
 """Of a token, the strongest, that the network sees."""
-STEPS = 60
+STEPS = (60, 300)
+"""The least and the most with one given frame; more frames say more, and are learned longer."""
+STEPS_PER_FRAME = 4
+"""So many as the video has frames to be carried to: what is learned once may take a share of what follows."""
+MANY = 9
+"""Given frames from which on more of them are not learned longer."""
 BATCH = 4
 RATE = 1e-2
 AGREE = (0.7, 0.85)
@@ -88,7 +95,13 @@ def drawn(image: RGB, labels: LabelMap, tokens: Tokens, ids: Sequence[int]) -> l
     return found
 
 
-def train(given: Sequence[Drawn], *, steps: int = STEPS, seed: int = 0) -> OutlineNet:
+def steps_for(frames: int, given: int) -> int:
+    """How many steps to train for a video of so many frames, of which so many are given."""
+    low, high = STEPS
+    return round(min(max(STEPS_PER_FRAME * frames, low), high) * math.sqrt(min(given, MANY)))
+
+
+def train(given: Sequence[Drawn], steps: int, *, seed: int = 0) -> OutlineNet:
     """The network of one video, from at least one object in one given frame; a seed fixes its weights."""
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -158,9 +171,10 @@ def _window(share: FloatArray) -> tuple[slice, slice] | None:
 
 
 def to_labels(outlines: Mapping[int, Outline], grid: tuple[int, int], size: tuple[int, int]) -> LabelMap:
-    """Outlines by object id → (H, W) ids, 0 = none; where two claim a pixel, the surer one has it."""
+    """Outlines by object id → (H, W) ids, 0 = none; of two that claim a pixel the surer one has it."""
     labels = np.zeros(size, np.uint16)
     best = np.zeros(size, np.float32)
+    places: list[tuple[int, tuple[slice, slice]]] = []
     scale = (size[0] / (grid[0] * PIXELS), size[1] / (grid[1] * PIXELS))
     for one, found in outlines.items():
         corners = [
@@ -172,4 +186,9 @@ def to_labels(outlines: Mapping[int, Outline], grid: tuple[int, int], size: tupl
         here, claimed = best[y0:y1, x0:x1], labels[y0:y1, x0:x1]
         wins = full > here
         here[wins], claimed[wins] = full[wins], one
+        places.append((one, (slice(y0, y1), slice(x0, x1))))
+    for one, place in places:
+        claimed = labels[place]
+        mine = claimed == one
+        claimed[mine & ~without_specks(mine)] = 0
     return labels

@@ -189,7 +189,8 @@ def _learned(frames: Frames, given: Mapping[int, LabelMap], encode: Encode) -> _
         known[index] = Given(tokens, shares_of(labels, ids, tokens.grid))
         drawn += outlines.drawn(frames[index].image, labels, tokens, ids)
     size = next(iter(given.values())).shape
-    return _Video(frames, encode, (size[0], size[1]), ids, given, basis, known, outlines.train(drawn))
+    net = outlines.train(drawn, outlines.steps_for(len(frames), len(given)))
+    return _Video(frames, encode, (size[0], size[1]), ids, given, basis, known, net)
 
 
 def shares_of(labels: LabelMap, ids: Sequence[int], grid: tuple[int, int]) -> FloatArray:

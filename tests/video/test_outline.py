@@ -14,6 +14,7 @@ from labeler_backend.video.outline import (
     drawn,
     held_back,
     outline,
+    steps_for,
     to_labels,
     token_input,
     train,
@@ -28,7 +29,7 @@ def test_it_draws_finer_than_patches() -> None:
     features = encode(image)
     basis = find_basis([features])
     tokens = in_basis(basis, projected(basis, features), features.grid)
-    net = train(drawn(image, labels, tokens, [1]))
+    net = train(drawn(image, labels, tokens, [1]), 60)
     other, truth = scene([(75, 130)])
     features = encode(other)
     tokens = in_basis(basis, projected(basis, features), features.grid)
@@ -38,6 +39,21 @@ def test_it_draws_finer_than_patches() -> None:
     fine = to_labels({1: found}, GRID, SIZE) == 1
     blocks = np.kron(share > 0.5, np.ones((14, 14), bool))
     assert iou(fine, truth == 1) > max(0.9, iou(blocks, truth == 1) + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("frames", "given", "expected"),
+    [
+        pytest.param(2, 1, 60, id="two frames"),
+        pytest.param(50, 1, 200, id="two seconds"),
+        pytest.param(5000, 1, 300, id="minutes"),
+        pytest.param(50, 4, 400, id="two seconds, four masks"),
+        pytest.param(500, 9, 900, id="nine masks"),
+        pytest.param(500, 100, 900, id="no more than for nine"),
+    ],
+)
+def test_longer_videos_and_more_masks_are_learned_longer(frames: int, given: int, expected: int) -> None:
+    assert steps_for(frames, given) == expected
 
 
 def test_without_any_share_there_is_no_outline() -> None:

@@ -1,3 +1,5 @@
+"""Pieces of an object, and specks."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -5,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from labeler_backend.video.object_box import object_box
+from labeler_backend.video.pieces import object_box, without_specks
 
 Rectangle = tuple[int, int, int, int]  # x, y, width, height
 BODY = (100, 60, 40, 50)
@@ -35,3 +37,13 @@ def test_box(pieces: Sequence[Rectangle], box: Rectangle | None) -> None:
 
 def test_pieces_that_touch_at_a_corner_are_one() -> None:
     assert object_box(np.eye(6, dtype=bool)) == (0, 0, 6, 6)
+
+
+def test_specks_go_and_pieces_stay() -> None:
+    mask = np.zeros((180, 320), bool)
+    mask[60:110, 100:140] = True
+    mask[70:90, 160:180] = True
+    clean = mask.copy()
+    mask[:4, :4] = True
+    np.testing.assert_array_equal(without_specks(mask), clean)
+    np.testing.assert_array_equal(without_specks(clean), clean)

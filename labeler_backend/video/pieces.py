@@ -1,0 +1,36 @@
+"""What of a carried mask is the object, and what are specks that lie about."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from labeler_backend.masks.rle import BoolMask
+
+_PIECE = 0.1  # of the largest piece's area: counts wherever it is, as what something else hides in between
+_BIT = 0.025  # the same, if it is near
+_NEAR = 0.05  # of the side of the largest piece
+
+
+def without_specks(mask: BoolMask) -> BoolMask:
+    """(H, W) → the pieces that belong to the object.
+
+    Masks that were carried by comparing features have specks on what looks alike elsewhere in the picture.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask).view(np.uint8))
+    pieces = stats[1:].astype(np.int64)  # x, y, width, height, area
+    if len(pieces) < 2:
+        return mask
+    areas, starts = pieces[:, 4], pieces[:, :2]
+    ends = starts + pieces[:, 2:4]
+    largest = int(areas.argmax())
+    gaps = np.maximum(starts - ends[largest], starts[largest] - ends).max(axis=1)
+    near = gaps <= _NEAR * np.sqrt(np.prod(pieces[largest, 2:4]))
+    kept = (areas >= _PIECE * areas[largest]) | (near & (areas >= _BIT * areas[largest]))
+    return np.asarray(np.concatenate([[False], kept])[labels], bool)
+
+
+def object_box(mask: BoolMask) -> tuple[float, float, float, float] | None:
+    """x, y, width, height around the pieces that belong to the object; None where nothing is set."""
+    x, y, w, h = cv2.boundingRect(np.ascontiguousarray(without_specks(mask)).view(np.uint8))
+    return (float(x), float(y), float(w), float(h)) if w else None
