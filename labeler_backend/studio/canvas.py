@@ -15,10 +15,12 @@ import numpy as np
 
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.masks.shape import Patch, patch, scaled
-from labeler_backend.studio.regions import region_labels, regions_to_areas, shape_of
+from labeler_backend.studio.decoded import Decoded
+from labeler_backend.studio.regions import region_labels, shape_of
 from labeler_backend.studio.results import Item, id_of, kind_of, page_of
 
 _AREAS = frozenset({"polygon", "brush", "bitmask", "rectangle", "ellipse", "vector"})
+_DECODED = Decoded()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def regions_on(
         elif shape_of(kind_of(item)) in _AREAS and item.get("from_name") not in prompts and id_of(item):
             drawn.setdefault(id_of(item), item)
     found = []
-    for (name, item), area in zip(drawn.items(), regions_to_areas(list(drawn.values())), strict=True):
+    for (name, item), area in zip(drawn.items(), _DECODED.areas(list(drawn.values())), strict=True):
         if area.shape is None:
             continue
         part = patch(scaled(area.shape, size))
