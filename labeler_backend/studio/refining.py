@@ -6,9 +6,10 @@ With auto-accept on, a request has one click and nothing that says which object 
   never takes nearly all of it.
 - A positive click, or a box, is first answered as if nothing were there. An answer that is much the same as a
   region takes its place if the click lies in it or a box was drawn; so does whatever is in a box around one.
-- A positive click beside a region of its label adds to that region if it lies right at its border, or if the
-  answer holds most of the region and the click, as a further one on it, adds less than half of it: then
-  something of it was missing. What adds more is another object of the same kind, and the region is taken out.
+- A positive click beside a region of its label adds to that region if it lies right at its border, if the
+  answer is tiny and touches it, or if the answer holds most of the region and the click, as a further one on
+  it, adds less than half of it: then something of it was missing. What adds more is another object of the
+  same kind, and the region is taken out of it.
 
 Further clicks of the same prompt are taken on from there, in their order.
 """
@@ -40,6 +41,8 @@ ADDED = 0.5
 LEFT = 0.33
 """Share of a region; at least so much stays when something of it is clicked away."""
 _ASKED = 2  # regions at most that are tried with a click: each takes as long as a click
+CRUMB = 0.03
+"""Of a region's area: what is so small and touches it is a part of it."""
 NEAR = 0.01
 """Of the picture's longer side: so near, a click is on the border of a region."""
 
@@ -173,10 +176,28 @@ def _missing_from(mask: BoolMask, mark: Point, shown: Sequence[Shown], click: Cl
     """The region beside a click that lacks what was clicked; `mask` answers the click alone."""
     by_distance = sorted(((one.distance(mark.x, mark.y), one) for one in shown), key=lambda pair: pair[0])
     beside = [(far, one) for far, one in by_distance if far > 0]
-    if beside and beside[0][0] <= NEAR * max(mask.shape):
+    near = NEAR * max(mask.shape)
+    if beside and beside[0][0] <= near:
         return beside[0][1]
+    crumb = next((one for _, one in beside if _is_crumb(mask, one, near)), None)
+    if crumb is not None:
+        return crumb
     held = [one for _, one in beside if one.common(mask) >= HELD * one.area]
     return next((one for one in held[:_ASKED] if _added(one, mark, click) <= ADDED * one.area), None)
+
+
+def _is_crumb(mask: BoolMask, region: Shown, near: float) -> bool:
+    """Whether an answer is tiny beside a region and touches it."""
+    if np.count_nonzero(mask) > CRUMB * region.area:
+        return False
+    margin = round(near)
+    (rows, columns), size = region.part.window, region.size
+    window = (
+        slice(max(0, rows.start - margin), min(size[0], rows.stop + margin)),
+        slice(max(0, columns.start - margin), min(size[1], columns.stop + margin)),
+    )
+    away = cv2.distanceTransform((~region.mask[window]).view(np.uint8), cv2.DIST_L2, 3)
+    return bool((mask[window] & (away <= near)).any())
 
 
 def _added(region: Shown, mark: Point, click: Click) -> int:

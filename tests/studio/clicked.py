@@ -12,6 +12,7 @@ from labeler_backend.studio.clicks import Clicked, answer_click
 from labeler_backend.studio.config import LabelingConfig
 from labeler_backend.studio.prediction import Prediction
 from labeler_backend.studio.prompting import read_pointing
+from labeler_backend.studio.refining import Click
 from labeler_backend.studio.regions import Place, mask_to_regions
 from labeler_backend.studio.results import read_result
 from tests.prompts.made import SIZE, scene
@@ -102,6 +103,7 @@ def asked(
     body: dict[str, Any] | None = None,
     config: LabelingConfig = CONFIG,
     remembered: Sequence[dict[str, Any]] = (),
+    click: Click = on_discs,
 ) -> tuple[Prediction, list[str]]:
     """The answer to a request, and what of it could not be used; the answer fits the labelling config."""
     context = through_json({"result": list(items)})
@@ -109,7 +111,7 @@ def asked(
     if pointing is None:
         return Prediction(result=[], score=0.0, model_version="v1"), notes
     clicked = Clicked(through_json(body or task()), config, pointing, "v1", remembered)
-    found, more = answer_click(clicked, SIZE, on_discs)
+    found, more = answer_click(clicked, SIZE, click)
     assert config.validate(through_json(found.model_dump())) == []
     return found, [*notes, *more]
 

@@ -9,6 +9,7 @@ import pytest
 
 from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.rle import BoolMask
+from labeler_backend.prompts.types import Answer, Answered, Prompt
 from tests.prompts.made import LEFT, RIGHT, SIZE, disc
 from tests.studio.clicked import (
     BOXES,
@@ -160,6 +161,27 @@ def test_a_missing_part_is_added_and_the_rest_stays() -> None:
     [mask] = masks(found)
     assert mask[84, 113]
     assert not mask[84, 52]
+
+
+@pytest.mark.parametrize(
+    ("radius", "off", "grows"),
+    [
+        pytest.param(6, 46, True, id="tiny and touching"),
+        pytest.param(6, 60, False, id="tiny and apart"),
+        pytest.param(20, 60, False, id="touching"),
+    ],
+)
+def test_what_is_tiny_and_touches_a_region_is_a_part_of_it(radius: int, off: int, grows: bool) -> None:
+    """As a foot that is seen as a thing of its own."""
+    thing = disc(80 + off, 84, radius)
+    whole = [{**one, "id": OLD} for one in region(LEFT)]
+
+    def things(prompt: Prompt) -> Answer:
+        mask = thing if prompt.previous is None else thing | prompt.previous
+        return Answer((Answered(mask, 0.9),))
+
+    found, _ = asked(point(80 + off, 84), body=task(drafts=whole), click=things)
+    assert (only(found)["id"] == OLD) == grows
 
 
 def test_another_object_of_the_kind_leaves_its_neighbour_out() -> None:
