@@ -197,21 +197,27 @@ def studio(labeler: Labeler, image: RGB, prompt: Prompt) -> Answer:
     config = read_config(CONFIG)
     height, width = image.shape[:2]
     x, y, positive = prompt.points[-1]
-    click = (100 * x / width, 100 * y / height, positive)
-    pointing = Pointing(config.images[0], 0, "object", (click,), (), frozenset())
+    clicked = (100 * x / width, 100 * y / height, positive)
+    pointing = Pointing(config.images[0], 0, "object", (clicked,), (), frozenset())
     drawn = []
     if prompt.previous is not None and prompt.previous.any():
         place = Place("brush", "image")
         drawn = mask_to_regions(
             prompt.previous, "brushlabels", place, object_id="r", labels=["object"], score=1
         )
+    windows = []
+
+    def click(one: Prompt) -> Answer:
+        found = labeler.click(image, one)
+        windows.extend([] if found.window is None else [found.window])
+        return found
+
     task = {"id": 1, "drafts": [{"result": drawn}]}
-    answer, notes = answer_click(
-        Clicked(task, config, pointing, ""), (height, width), lambda one: labeler.click(image, one)
-    )
+    answer, notes = answer_click(Clicked(task, config, pointing, ""), (height, width), click)
     mine = [one for one in answer.result if not drawn or one["id"] == "r"]
     mask = to_mask(region_to_shape(mine[0])) if mine else prompt.previous
-    return Answer(() if mask is None else (Answered(mask, answer.score),), tuple(notes))
+    found = () if mask is None else (Answered(mask, answer.score),)
+    return Answer(found, tuple(notes), windows[-1] if windows else None)
 
 
 METHODS: dict[str, tuple[Method, bool]] = {
