@@ -7,9 +7,9 @@ With auto-accept on, a request has one click and nothing that says which object 
 - A positive click, or a box, is first answered as if nothing were there. An answer that is much the same as a
   region takes its place if the click lies in it or a box was drawn; so does whatever is in a box around one.
 - A positive click beside a region of its label adds to that region if it lies right at its border, if the
-  answer is tiny and touches it, or if the answer holds most of the region and the click, as a further one on
-  it, adds less than half of it: then something of it was missing. What adds more is another object of the
-  same kind, and the region is taken out of it.
+  answer is small beside it and touches it, or if the answer holds most of the region and the click, as a
+  further one on it, adds less than half of it: then something of it was missing. What adds more is another
+  object of the same kind, and the region is taken out of it.
 
 Further clicks of the same prompt are taken on from there, in their order.
 """
@@ -41,8 +41,8 @@ ADDED = 0.5
 LEFT = 0.33
 """Share of a region; at least so much stays when something of it is clicked away."""
 _ASKED = 2  # regions at most that are tried with a click: each takes as long as a click
-CRUMB = 0.03
-"""Of a region's area: what is so small and touches it is a part of it."""
+CRUMB = 0.25
+"""Of a region's area: what is smaller and touches it is a part of it."""
 NEAR = 0.01
 """Of the picture's longer side: so near, a click is on the border of a region."""
 
@@ -187,7 +187,7 @@ def _missing_from(mask: BoolMask, mark: Point, shown: Sequence[Shown], click: Cl
 
 
 def _is_crumb(mask: BoolMask, region: Shown, near: float) -> bool:
-    """Whether an answer is tiny beside a region and touches it."""
+    """Whether an answer is small beside a region and touches it."""
     if np.count_nonzero(mask) > CRUMB * region.area:
         return False
     margin = round(near)

@@ -166,12 +166,12 @@ def test_a_missing_part_is_added_and_the_rest_stays() -> None:
 @pytest.mark.parametrize(
     ("radius", "off", "grows"),
     [
-        pytest.param(6, 46, True, id="tiny and touching"),
-        pytest.param(6, 60, False, id="tiny and apart"),
-        pytest.param(20, 60, False, id="touching"),
+        pytest.param(6, 46, True, id="small and touching"),
+        pytest.param(6, 60, False, id="small and apart"),
+        pytest.param(26, 66, False, id="large and touching"),
     ],
 )
-def test_what_is_tiny_and_touches_a_region_is_a_part_of_it(radius: int, off: int, grows: bool) -> None:
+def test_what_is_small_and_touches_a_region_is_a_part_of_it(radius: int, off: int, grows: bool) -> None:
     """As a foot that is seen as a thing of its own."""
     thing = disc(80 + off, 84, radius)
     whole = [{**one, "id": OLD} for one in region(LEFT)]
