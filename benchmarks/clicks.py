@@ -12,7 +12,9 @@ that looks a second time at a part of the picture, enlarged, counts in a column 
 
 `plain` is the baseline: similarity of tokens to the positive clicks against the negative ones, the guided
 filter, and the part under the clicks. `ours-new` is ours when each request carries nothing but the new click
-and the mask so far, as Label Studio sends them.
+and the mask so far. `studio` is what a labeler sees in Label Studio with auto-accept on: a request has the
+new click alone, and the mask so far as a brush region on the picture; an answer that does not go to that
+region leaves it as it is.
 
 Halves are of pictures (of sequences for videos), drawn with a seed: constants were chosen on `dev`.
 """
@@ -40,8 +42,13 @@ from labeler_backend.labeler import Labeler
 from labeler_backend.masks.guided import apply, coefficients
 from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.refine import prepare
+from labeler_backend.masks.shape import to_mask
 from labeler_backend.media import RGB, decode
 from labeler_backend.prompts.types import Answer, Answered, Box, Point, Prompt, Scribble
+from labeler_backend.studio.clicks import Clicked, answer_click
+from labeler_backend.studio.config import read_config
+from labeler_backend.studio.prompting import Pointing
+from labeler_backend.studio.regions import Place, mask_to_regions, region_to_shape
 
 CAP = 20
 SHOWN = (1, 3, 5, 10)
@@ -49,6 +56,8 @@ WORSE = 0.02
 SMALLEST = 40
 """Pixels: nobody cuts out smaller objects with clicks, and their ground truth is noise."""
 SEED = 0
+CONFIG = """<View><Image name="image" value="$image"/>
+  <BrushLabels name="brush" toName="image" smart="false"><Label value="object"/></BrushLabels></View>"""
 Method = Callable[[Labeler, RGB, Prompt], Answer]
 
 
@@ -183,9 +192,38 @@ def stroke_of(truth: BoolMask) -> BoolMask:
     return np.asarray(skeletonize(depth >= 0.5 * depth.max()), bool)
 
 
+def studio(labeler: Labeler, image: RGB, prompt: Prompt) -> Answer:
+    """The newest click of a prompt through Label Studio's request and answer."""
+    config = read_config(CONFIG)
+    height, width = image.shape[:2]
+    x, y, positive = prompt.points[-1]
+    clicked = (100 * x / width, 100 * y / height, positive)
+    pointing = Pointing(config.images[0], 0, "object", (clicked,), (), frozenset())
+    drawn = []
+    if prompt.previous is not None and prompt.previous.any():
+        place = Place("brush", "image")
+        drawn = mask_to_regions(
+            prompt.previous, "brushlabels", place, object_id="r", labels=["object"], score=1
+        )
+    windows = []
+
+    def click(one: Prompt) -> Answer:
+        found = labeler.click(image, one)
+        windows.extend([] if found.window is None else [found.window])
+        return found
+
+    task = {"id": 1, "drafts": [{"result": drawn}]}
+    answer, notes = answer_click(Clicked(task, config, pointing, ""), (height, width), click)
+    mine = [one for one in answer.result if not drawn or one["id"] == "r"]
+    mask = to_mask(region_to_shape(mine[0])) if mine else prompt.previous
+    found = () if mask is None else (Answered(mask, answer.score),)
+    return Answer(found, tuple(notes), windows[-1] if windows else None)
+
+
 METHODS: dict[str, tuple[Method, bool]] = {
     "ours": (ours, False),
     "ours-new": (ours, True),
+    "studio": (studio, True),
     "plain": (plain, False),
 }
 

@@ -58,7 +58,7 @@ def main() -> None:
         tasks = task_by_picture(studio, project)
         try:
             shoot_editor(page, args.url, tasks, args.out)
-            shoot_click(page, args.url, tasks["coffee"], args.out)
+            shoot_clicks(page, args.url, tasks["coffee"], args.out)
             shoot_list(page, studio, project, args.url, args.out)
             shoot_status(page, studio, project, tasks, args.out)
         finally:
@@ -117,20 +117,36 @@ def settle(page: Page) -> None:
         before = now
 
 
-def shoot_click(page: Page, url: str, task: int, out: Path) -> None:
-    """A part of an object that is proposed as a whole, asked for with a click."""
+def shoot_clicks(page: Page, url: str, task: int, out: Path) -> None:
+    """The tools, a click on an object, and one that takes a part of it away again."""
     open_task(page, url, task)
+    page.evaluate("() => window.Htx.annotationStore.selected.deleteAllRegions()")
     page.click(_BELOW.format("auto-annotation-toggle"), force=True)
-    page.locator(".lsf-label").first.click()
+    page.click(_BELOW.format("auto-accept-toggle"), force=True)
     page.locator(".lsf-tool_smart").first.click()
+    page.locator(".lsf-label").first.click()
+    page.locator(".lsf-tool_smart").first.hover()
+    page.wait_for_timeout(1000)
+    save(page, out / "studio-click-tool.jpg", EDITOR)
+    click_on(page, 0.45, 0.45)
+    save(page, out / "studio-click-first.jpg", EDITOR)
+    page.locator(".lsf-label").first.click()  # the editor forgot it
+    click_on(page, 0.22, 0.6, "Control", "Alt")
+    save(page, out / "studio-click-second.jpg", EDITOR)
+
+
+def click_on(page: Page, x: float, y: float, *keys: str) -> None:
+    """A click at a place that is given as shares of the picture, and its answer."""
     picture = page.locator("img[alt=image]").bounding_box()
     assert picture is not None
-    page.keyboard.down("Control")  # without it the click selects the region that is there
-    page.mouse.click(picture["x"] + picture["width"] / 2, picture["y"] + 0.35 * picture["height"])
-    page.keyboard.up("Control")
-    page.locator(_BELOW.format("accept-suggestions-button")).wait_for()
+    with page.expect_response(lambda answer: "/interactive-annotating" in answer.url):
+        for key in keys:
+            page.keyboard.down(key)
+        page.mouse.click(picture["x"] + x * picture["width"], picture["y"] + y * picture["height"])
+        for key in keys:
+            page.keyboard.up(key)
+    page.mouse.move(700, 780)
     settle(page)
-    save(page, out / "studio-click.jpg", EDITOR)
 
 
 def shoot_list(page: Page, studio: Studio, project: int, url: str, out: Path) -> None:

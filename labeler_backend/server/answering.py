@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +17,20 @@ from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.heads.errors import HeadError
 from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.server.carrying import Carrying
+from labeler_backend.server.clicking import Clicking
 from labeler_backend.server.following import Stopped, Wanted
 from labeler_backend.server.journal import Journal
 from labeler_backend.server.live import Live, Serving
 from labeler_backend.server.pool import Full, PriorityPool, Urgency
 from labeler_backend.server.proposing import Proposing
+from labeler_backend.server.remembering import Remembering
 from labeler_backend.server.video_answers import NotReady, VideoAnswers
 from labeler_backend.store import Store
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
 from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import Access, Media, MediaError
 from labeler_backend.studio.prediction import Prediction
-from labeler_backend.studio.predictions import Page, answer_prompt, prediction
+from labeler_backend.studio.predictions import Page, prediction
 from labeler_backend.studio.video.drawn import drawn_on
 
 logger = logging.getLogger("labeler_backend")
@@ -73,11 +75,25 @@ class Answering:
     """Answers task by task. Coroutines run in one event loop; what takes time runs in threads."""
 
     def __init__(
-        self, proposing: Proposing, media: MediaStore, answers: Store, journal: Journal, live: Live
+        self,
+        proposing: Proposing,
+        media: MediaStore,
+        answers: Store,
+        clicks: Store,
+        journal: Journal,
+        live: Live,
     ) -> None:
-        """`answers` keeps whole answers by all they came of; `live` hears of heads that cannot answer."""
+        """Args:
+        proposing: what sees.
+        media: gives the files.
+        answers: keeps whole answers by all they came of.
+        clicks: keeps the last answers to clicks, for all replicas.
+        journal: hears what was done and what failed.
+        live: hears of heads that cannot answer.
+        """
         self._live = live
         self.carrying = Carrying(proposing, answers, self._told)
+        self._clicking = Clicking(proposing, Remembering(clicks), journal)
         self._videos = VideoAnswers(self.carrying, journal, live.base)
         self._proposing, self._media, self._answers, self._journal = proposing, media, answers, journal
         self._fetching = PriorityPool(
@@ -124,7 +140,11 @@ class Answering:
         if tracks is None:
             if not tags:
                 return self._nothing(ask)
-            answer = await self._pictures(ask, task, body["data"], tags)
+            answer = await (
+                self._clicked(ask, task, body)
+                if ask.context
+                else self._pictures(ask, task, body["data"], tags)
+            )
         elif tags and not ask.context:
             answer = _joined(await self._pictures(ask, task, body["data"], tags), tracks)
         else:
@@ -138,17 +158,26 @@ class Answering:
         if not asked:
             return None
 
-        async def fetch(url: str) -> Media:
-            [media] = await self._fetched(ask, [url], task)
-            return media
-
         async def threaded(key: object, work: Callable[[], Any]) -> Any:
             return await self._fetching.run(key, ask.urgency, work)
 
         regions: list[dict[str, Any]] = []
         for tag in asked:
-            regions += await self._videos.regions(ask, task, body, tag, fetch, threaded)
+            regions += await self._videos.regions(ask, task, body, tag, self._fetch(ask, task), threaded)
         return prediction(task, ask.config, {}, ask.serving.version, regions)
+
+    async def _clicked(self, ask: Ask, task: int, body: Mapping[str, Any]) -> Element:
+        found = await self._clicking.answer(ask, task, body, self._fetch(ask, task))
+        return found.model_dump_json().encode()
+
+    def _fetch(self, ask: Ask, task: int) -> Callable[[str], Awaitable[Media]]:
+        """Gives the file behind an address of a task."""
+
+        async def fetch(url: str) -> Media:
+            [media] = await self._fetched(ask, [url], task)
+            return media
+
+        return fetch
 
     async def _pictures(
         self, ask: Ask, task: int, data: Mapping[str, Any], tags: Sequence[tuple[ImageTag, AnswerTag]]
@@ -160,7 +189,7 @@ class Answering:
         contents = {name: [one.sha256 for one in pages] for name, pages in media.items()}
         serving = [ask.serving.version, ask.serving.key]
         key = _digest([serving, __version__, ask.fingerprint, task, contents])
-        known = None if ask.context else await self._known(ask, key)
+        known = await self._known(ask, key)
         return known or await self._computed(ask, task, tags, media, key)
 
     async def _fetched(self, ask: Ask, urls: Sequence[str], task: int) -> list[Media]:
@@ -197,9 +226,6 @@ class Answering:
         pages = {image.name: await self._pages(ask, image, tag, media[image.name]) for image, tag in tags}
 
         def answer() -> Element:
-            if ask.context:
-                clicked = answer_prompt(task, ask.config, ask.context, pages, ask.serving.version)
-                return clicked.model_dump_json().encode()
             made = prediction(task, ask.config, pages, ask.serving.version).model_dump_json().encode()
             self._answers.write(key, made)
             return made

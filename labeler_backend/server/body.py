@@ -59,14 +59,44 @@ class _Task(TypedDict, total=False):
     predictions: list[_Unread]
 
 
+class _Drawn(TypedDict, total=False):
+    __pydantic_config__ = ConfigDict(extra="ignore")  # type: ignore[misc]
+    result: Any
+    updated_at: Any
+    was_cancelled: Any
+
+
+class _ClickedTask(TypedDict, total=False):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    annotations: list[Annotated[_Drawn | Any, Field(union_mode="left_to_right")]]
+    drafts: list[Annotated[_Drawn | Any, Field(union_mode="left_to_right")]]
+    predictions: list[Annotated[_Drawn | Any, Field(union_mode="left_to_right")]]
+
+
 class PredictBody(PredictRequest):
     """A `PredictRequest` whose tasks come with no more of what hangs on them than is used.
 
-    A click brings all annotations and drafts of its task, which may be tens of MB of brush strokes. Only
-    boxes through videos are kept of them; of the rest, how many there are.
+    They may have tens of MB of brush strokes. Only boxes through videos are kept of them; of the rest, how
+    many there are.
     """
 
     tasks: list[Annotated[_Task | Any, Field(union_mode="left_to_right")]]
+
+
+class ClickBody(PredictRequest):
+    """A `PredictRequest` whose tasks come with what is drawn on them, which a click may change."""
+
+    tasks: list[Annotated[_ClickedTask | Any, Field(union_mode="left_to_right")]]
+
+
+def parse_predict(body: bytes) -> PredictRequest:
+    """The body of /predict, with as much of its tasks as is of use.
+
+    Raises:
+        As `parse`.
+    """
+    wanted = parse(PredictBody, body)
+    return parse(ClickBody, body) if wanted.params and wanted.params.context else wanted
 
 
 async def read(request: Request, max_mb: float) -> bytes:

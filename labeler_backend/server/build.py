@@ -30,6 +30,7 @@ from labeler_backend.studio.version import model_version
 
 GB = 1e9
 _ANSWERS_GB = 1.0  # proposals and answers, about 50 kB an image
+_CLICKS_GB = 0.05
 CAPACITY = 4096
 """Images that may wait for the model; a request has at most 32 of them in the queue at once."""
 
@@ -44,6 +45,7 @@ def make_service(settings: ServerSettings) -> Service:
     features = FeatureCache(cache / "features", int(settings.cache_gb * GB))
     proposals = Store(cache / "proposals", int(_ANSWERS_GB * GB), ".json")
     answers = Store(cache / "answers", int(_ANSWERS_GB * GB), ".json")
+    clicks = Store(settings.data_dir / "clicks", int(_CLICKS_GB * GB), ".json")  # where replicas see it
 
     def load() -> Labeler:
         return Labeler.load(
@@ -65,7 +67,7 @@ def make_service(settings: ServerSettings) -> Service:
         model=settings.model,
         size=settings.size,
         proposing=proposing,
-        answering=Answering(proposing, media, answers, journal, live),
+        answering=Answering(proposing, media, answers, clicks, journal, live),
         live=live,
         telling=telling(live, connections),
         trainings=make_trainings(settings, connections),

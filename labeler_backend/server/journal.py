@@ -54,6 +54,7 @@ class Journal:
         self._writer = ThreadPoolExecutor(1, "journal")
         self._failures: deque[Failure] = deque(maxlen=_FAILURES)
         self._notes: dict[str, Sequence[str]] = {}
+        self._clicks: dict[str, Sequence[tuple[int, str]]] = {}
         self._titles: dict[str, str] = {}
         self._finished: deque[float] = deque(maxlen=10_000)
 
@@ -71,6 +72,11 @@ class Journal:
         known = list(self._notes.get(project, ()))
         if note not in known and len(known) < _NOTES:
             _keep(self._notes, project, [*known, note])
+
+    def noted_click(self, project: str, task: int, note: str) -> None:
+        """What of a prompt could not be used; the last few of a project are kept until the server ends."""
+        known = [one for one in self._clicks.get(project, ()) if one != (task, note)]
+        _keep(self._clicks, project, [*known, (task, note)][-_NOTES:])
 
     def answered(self, project: str, task: int, answer: bytes, clicked: bool) -> None:
         """A task has its answer: a `Prediction` as JSON."""
@@ -120,18 +126,22 @@ class Journal:
 
     def projects(self) -> list[ProjectStatus]:
         """Those seen so far."""
-        names = sorted({*self._acceptance.projects(), *self._notes, *self._titles})
+        names = sorted({*self._acceptance.projects(), *self._notes, *self._clicks, *self._titles})
         return [
             ProjectStatus(
                 id=name,
                 title=self._titles.get(name),
                 link=self.link(name),
-                notes=list(self._notes.get(name, ())),
+                notes=[*self._notes.get(name, ()), *self._said_of_clicks(name)],
                 **asdict(self._acceptance.counts(name)),
                 **self._learning(name),
             )
             for name in names
         ]
+
+    def _said_of_clicks(self, project: str) -> list[str]:
+        """The newest first."""
+        return [f"Click in task {task}: {note}" for task, note in reversed(self._clicks.get(project, ()))]
 
     def _learning(self, project: str) -> dict[str, Any]:
         """`versions` and `seconds_saved` of its status."""

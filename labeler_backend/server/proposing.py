@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -20,6 +20,8 @@ from labeler_backend.backbone.device import dtype_name
 from labeler_backend.backbone.gate import Gate, check_between_layers
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.media import RGB, opened
+from labeler_backend.prompts.types import Answer as Prompted
+from labeler_backend.prompts.types import Prompt
 from labeler_backend.proposals.objects import side_by_side
 from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.proposals.types import Proposal
@@ -31,6 +33,9 @@ from labeler_backend.studio.media.types import Media, MediaError
 if TYPE_CHECKING:
     from labeler_backend.labeler import Labeler
 
+T = TypeVar("T")
+Click = Callable[[Prompt], Prompted]
+"""Answers a prompt on one image."""
 logger = logging.getLogger("labeler_backend")
 EXPRESS_THREADS = 2
 """So that a click need not wait for a task that is being opened."""
@@ -112,6 +117,19 @@ class Proposing:
         """
         key = (media.sha256, settings, serving.key)
         return await self.pool.run(key, urgency, lambda: self._see(media, settings, serving))
+
+    async def clicked(self, media: Media, urgency: Urgency, work: Callable[[RGB, Click], T]) -> T:
+        """What `work` makes of an image (H, W, 3) and of what answers prompts on it.
+
+        Raises:
+            As `see`, and what `work` raises.
+        """
+
+        def answer() -> T:
+            labeler, image = self.labeler(), _decoded(media, self._max_pixels)
+            return work(image, lambda prompt: labeler.click(image, prompt))
+
+        return await self.pool.run(object(), urgency, answer)
 
     def objects(
         self, frame: RGB, least: float, most: int, serving: Serving, urgency: Urgency

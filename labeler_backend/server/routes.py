@@ -16,13 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from labeler_backend.errors import LabelerError, WeightsError
-from labeler_backend.server.body import PredictBody, dump, parse, read
+from labeler_backend.server.body import dump, parse, parse_predict, read
 from labeler_backend.server.metrics import CONTENT_TYPE, Metrics
 from labeler_backend.server.page import SECURITY, render_status
 from labeler_backend.server.protocol import (
     Failure,
     Health,
     Noted,
+    PredictRequest,
     SetupRequest,
     SetupResponse,
     StatusReport,
@@ -83,7 +84,7 @@ class Routes:
         found, or it can never work. Why something failed stands on /status."""
         begun = time.perf_counter()
         body = await read(request, self._body_max_mb)
-        wanted = await self._aside(len(body) > _SMALL, lambda: parse(PredictBody, body))
+        wanted = await self._aside(len(body) > _SMALL, lambda: parse_predict(body))
         elements = await self._predict(wanted, request.is_disconnected)
         text, unwritten = await self._aside(len(elements) > 8, lambda: dump(elements))
         for index, error in unwritten.items():
@@ -128,7 +129,7 @@ class Routes:
     async def _paged(self, work: Callable[[], Out]) -> Out:
         return await asyncio.get_running_loop().run_in_executor(self._pages, work)
 
-    async def _predict(self, wanted: PredictBody, hung_up: HungUp) -> Sequence[Answer]:
+    async def _predict(self, wanted: PredictRequest, hung_up: HungUp) -> Sequence[Answer]:
         """The service's answer. If it fails, every task gets `[]` and /status the reason.
 
         Raises:
@@ -151,7 +152,7 @@ class Routes:
             self._failed(wanted, "The backend lost count of its answers, so none was given.")
         return [[] for _ in wanted.tasks]
 
-    def _failed(self, wanted: PredictBody, reason: str, index: int | None = None) -> None:
+    def _failed(self, wanted: PredictRequest, reason: str, index: int | None = None) -> None:
         """For the status page; about the task at `index`, or the only one."""
         if index is None and len(wanted.tasks) == 1:
             index = 0
@@ -174,7 +175,7 @@ class Routes:
         return report.model_copy(update={"failures": failures})
 
 
-def _kind(wanted: PredictBody) -> str:
+def _kind(wanted: PredictRequest) -> str:
     if wanted.params is not None and wanted.params.context is not None:
         return "click"
     return "opened" if len(wanted.tasks) == 1 else "batch"

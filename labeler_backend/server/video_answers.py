@@ -18,6 +18,7 @@ from labeler_backend.server.following import Wanted
 from labeler_backend.server.journal import Journal
 from labeler_backend.server.live import Serving
 from labeler_backend.server.pool import Urgency
+from labeler_backend.studio.canvas import drawn_last
 from labeler_backend.studio.media.types import Media
 from labeler_backend.studio.video.clock import Clock
 from labeler_backend.studio.video.drawn import Drawn, drawn_in
@@ -137,14 +138,7 @@ def _result(asked: Asked, body: Mapping[str, Any]) -> Sequence[Any]:
     if asked.context is not None:
         found = asked.context.get("result")
         return found if isinstance(found, list) else []
-    drawn: list[tuple[str, Sequence[Any]]] = []
-    for kind in ("annotations", "drafts"):
-        entries = body.get(kind)
-        for entry in entries if isinstance(entries, list) else ():
-            skipped = not isinstance(entry, Mapping) or entry.get("was_cancelled")
-            if not skipped and isinstance(entry.get("result"), list):
-                drawn.append((str(entry.get("updated_at") or ""), entry["result"]))
-    return max(drawn, key=lambda one: one[0], default=("", []))[1]
+    return drawn_last(body)
 
 
 def _as_drawn(objects: Sequence[Tracked], drawn: Sequence[Drawn]) -> list[Tracked]:

@@ -1,4 +1,4 @@
-"""Proposals → what Label Studio stores: a prediction per task, and answers to clicks and boxes."""
+"""Proposals → what Label Studio stores: a prediction per task."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from labeler_backend.proposals.types import Proposal
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
 from labeler_backend.studio.identity import object_ids
 from labeler_backend.studio.prediction import GUESSED, Prediction
-from labeler_backend.studio.prompting import Prompt, read_prompt
 from labeler_backend.studio.regions import Place, mask_to_regions
-
-MIN_BOX_IOU = 0.3
-"""How well a proposal's box must agree with the box somebody drew."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,38 +62,7 @@ def prediction(
                 regions += _page_regions(task_id, answer, page)
     looked_at = [page.confidence for found in pages.values() for page in found]
     looked_at += [track["score"] for track in tracks]
-    return _checked(config, [*regions, *tracks], model_version, min(looked_at, default=0.0))
-
-
-def answer_prompt(
-    task_id: int,
-    config: LabelingConfig,
-    context: Mapping[str, Any],
-    pages: Mapping[str, Sequence[Page]],
-    model_version: str,
-) -> Prediction:
-    """The proposal somebody clicked on or drew a box around; an empty result where there is none.
-
-    Of the proposals with all positive and no negative points inside, the one whose box agrees best with the
-    drawn box, or without a box the smallest. It takes the label of the prompt.
-
-    Args:
-        task_id: in Label Studio.
-        config: of the project.
-        context: of the request; what it holds besides points and boxes of prompt tags is passed over.
-        pages: by the name of the image tag.
-        model_version: as /setup says it.
-    """
-    prompt = read_prompt(context, config.prompts)
-    image = next((i for i in config.images if prompt is not None and i.name == prompt.image), None)
-    answer = config.answer_for(image) if image else None
-    if prompt is None or image is None or answer is None:
-        return _checked(config, [], model_version)
-    regions: list[dict[str, Any]] = []
-    for page in pages.get(image.name, ()):
-        if (page.index or 0) == prompt.page:
-            regions = _prompted_regions(task_id, answer, page, prompt)
-    return _checked(config, regions, model_version)
+    return checked(config, [*regions, *tracks], model_version, min(looked_at, default=0.0))
 
 
 def _page_regions(task_id: int, answer: AnswerTag, page: Page) -> Iterator[dict[str, Any]]:
@@ -109,23 +74,6 @@ def _page_regions(task_id: int, answer: AnswerTag, page: Page) -> Iterator[dict[
         if label is not None:
             score = proposal.score if certain else proposal.score * GUESSED
             yield from _regions(answer, page, name, proposal.mask, label, score)
-
-
-def _prompted_regions(task_id: int, answer: AnswerTag, page: Page, prompt: Prompt) -> list[dict[str, Any]]:
-    positive, negative, box = prompt.in_pixels(page.size)
-    best: tuple[float, str, Proposal] | None = None
-    ranked = apart(sorted(page.proposals, key=lambda p: -p.score))
-    for name, proposal in _named(task_id, answer.image, page, ranked):
-        if proposal.score < answer.min_score or not _agrees(proposal.mask, positive, negative):
-            continue
-        fit = -float(proposal.area) if box is None else _box_iou(proposal.box, box)
-        if (box is None or fit >= MIN_BOX_IOU) and (best is None or fit > best[0]):
-            best = fit, name, proposal
-    if best is None:
-        return []
-    _, name, proposal = best
-    label = prompt.label if prompt.label in answer.labels else _label(answer, proposal.label)[0]
-    return [] if label is None else _regions(answer, page, name, proposal.mask, label, proposal.score)
 
 
 def _named(
@@ -157,7 +105,7 @@ def _regions(
     )
 
 
-def _checked(
+def checked(
     config: LabelingConfig,
     regions: Sequence[Mapping[str, Any]],
     model_version: str,
@@ -177,17 +125,3 @@ def _checked(
     if score is None:
         score = max((region["score"] for region in result), default=0.0)
     return Prediction(result=result, score=min(max(score, 0.0), 1.0), model_version=model_version)
-
-
-def _agrees(mask: BoolMask, positive: Sequence[tuple[int, int]], negative: Sequence[tuple[int, int]]) -> bool:
-    """Whether all positive pixels (row, column) and no negative one lie inside."""
-    return all(mask[p] for p in positive) and not any(mask[p] for p in negative)
-
-
-def _box_iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes x, y, width, height."""
-    (ax, ay, aw, ah), (bx, by, bw, bh) = a, b
-    w = min(ax + aw, bx + bw) - max(ax, bx)
-    h = min(ay + ah, by + bh) - max(ay, by)
-    shared = max(w, 0.0) * max(h, 0.0)
-    return shared / (aw * ah + bw * bh - shared) if shared else 0.0

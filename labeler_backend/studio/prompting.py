@@ -1,4 +1,8 @@
-"""What somebody clicked or drew: the `context` of an interactive request."""
+"""What somebody clicked or drew: the `context` of an interactive request.
+
+The editor collects what was drawn with one smart tool and one label since the last answer was accepted or
+rejected. With auto-accept on that is the newest click alone.
+"""
 
 from __future__ import annotations
 
@@ -6,100 +10,120 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labeler_backend.studio.config import PromptTag
-from labeler_backend.studio.regions import fits_type, region_labels, shape_of
+from labeler_backend.prompts.types import Box, Point
+from labeler_backend.studio.config import ImageTag, PromptTag
+from labeler_backend.studio.regions import fits_type, named, region_labels, shape_of
+from labeler_backend.studio.results import id_of, page_of
 from labeler_backend.studio.shapes import ShapeError, number, rectangle_outline
-
-Pixel = tuple[int, int]  # row, column
-Box = tuple[float, float, float, float]  # x, y, width, height in pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """Points and a box on one page, in percent of the upright image.
+class Pointing:
+    """Clicks and boxes that mean one object on one page.
 
     Attributes:
-        image: name of the image tag.
+        image: on which picture.
         page: from 0.
         label: which was active; None where none was.
-        positive: points x, y on the object.
-        negative: points x, y that are not.
-        box: the value of the last rectangle drawn.
+        clicks: x and y in percent of the upright image, and whether they are on the object; in order.
+        boxes: values of rectangles, in order.
+        ids: of all of them.
     """
 
-    image: str
+    image: ImageTag
     page: int
     label: str | None
-    positive: tuple[tuple[float, float], ...]
-    negative: tuple[tuple[float, float], ...]
-    box: Mapping[str, Any] | None
+    clicks: tuple[tuple[float, float, bool], ...]
+    boxes: tuple[Mapping[str, Any], ...]
+    ids: frozenset[str]
 
-    def in_pixels(self, size: tuple[int, int]) -> tuple[list[Pixel], list[Pixel], Box | None]:
-        """Positive and negative pixels (row, column) and the box, of an image of `size` (H, W)."""
-        positive, negative = ([_pixel(p, size) for p in points] for points in (self.positive, self.negative))
-        if self.box is None:
-            return positive, negative, None
-        corners = rectangle_outline(self.box, size)
-        (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-        return positive, negative, (x0, y0, x1 - x0, y1 - y0)
+    def points(self, size: tuple[int, int]) -> tuple[Point, ...]:
+        """The clicks in pixels of an image of `size` (H, W)."""
+        return tuple(Point(x * size[1] / 100, y * size[0] / 100, on) for x, y, on in self.clicks)
+
+    def box(self, size: tuple[int, int]) -> Box | None:
+        """The last box, upright, in pixels of an image of `size` (H, W)."""
+        return box_of(self.boxes[-1], size) if self.boxes else None
 
 
-def read_prompt(context: Mapping[str, Any], tags: Sequence[PromptTag]) -> Prompt | None:
-    """The points and boxes in a request's context; None where there is nothing positive to go by.
+def box_of(value: Mapping[str, Any], size: tuple[int, int]) -> Box:
+    """A rectangle's value → the upright box around it; its corners stay the other way round where they are.
 
-    All must be on one page; where they are not, the last one says which page counts. What does not come from
-    one of the prompt `tags`, or does not hold what its type says, is passed over.
+    Raises:
+        ShapeError: a number is missing or is none.
+    """
+    corners = rectangle_outline(value, size)
+    if number(value, "rotation", 0.0):
+        return Box(*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
+    return Box(*corners[0].tolist(), *corners[2].tolist())
+
+
+def read_pointing(
+    context: Mapping[str, Any], images: Sequence[ImageTag], tags: Sequence[PromptTag]
+) -> tuple[Pointing | None, list[str]]:
+    """The clicks and boxes in a request's context, and sentences on what of it cannot be used.
+
+    All must be on one page of one picture: where they are not, the last one says which counts. Nothing usable
+    is None; so is an empty context, with which the editor asks for nothing.
     """
     results = context.get("result")
-    items = [i for i in results if isinstance(i, Mapping)] if isinstance(results, list) else []
-    known = {(tag.name, tag.image.name) for tag in tags}
-    drawn = [i for i in items if _pair(i) in known and _usable(i)]
-    if not drawn:
-        return None
-    at = _where(drawn[-1])
-    here = [i for i in drawn if _where(i) == at]
-    points = [i for i in here if shape_of(i["type"]) == "keypoint"]
-    boxes = [i["value"] for i in here if shape_of(i["type"]) == "rectangle"]
-    positive = tuple(_xy(i) for i in points if i.get("is_positive") is not False)
-    negative = tuple(_xy(i) for i in points if i.get("is_positive") is False)
-    if not positive and not boxes:
-        return None
-    ids = {str(i.get("id")) for i in here}
-    named = [label for i in items if str(i.get("id")) in ids for label in region_labels(i)]
-    return Prompt(*at, next(iter(named), None), positive, negative, boxes[-1] if boxes else None)
+    if not isinstance(results, list):
+        return None, [] if results is None else ["A prompt came that is not a list: it was left out."]
+    notes: list[str] = []
+    usable = [item for item in results if _usable(item, tags, notes)]
+    if not usable:
+        return None, notes
+    at = _where(usable[-1])
+    here = [item for item in usable if _where(item) == at]
+    if len(here) < len(usable):
+        notes.append("A prompt lies on several pages: what is on the last one was answered.")
+    image = next(tag for tag in images if tag.name == at[0])
+    points = [item for item in here if shape_of(item["type"]) == "keypoint"]
+    boxes = tuple(item["value"] for item in here if shape_of(item["type"]) == "rectangle")
+    clicks = tuple((*_xy(item["value"]), item.get("is_positive") is not False) for item in points)
+    ids = frozenset(map(id_of, here))
+    beside = [item for item in results if isinstance(item, Mapping) and id_of(item) in ids]
+    label = next((label for item in beside for label in region_labels(item)), None)
+    return Pointing(image, at[1], label, clicks, boxes, ids), notes
 
 
-def _pair(item: Mapping[str, Any]) -> tuple[str, str]:
-    return str(item.get("from_name")), str(item.get("to_name"))
-
-
-def _usable(item: Mapping[str, Any]) -> bool:
-    """Whether it is a point or a rectangle with numbers."""
-    if not fits_type(item):
+def _usable(item: Any, tags: Sequence[PromptTag], notes: list[str]) -> bool:
+    """Whether it is a point or a rectangle of a prompt tag; why not goes to the notes."""
+    if not isinstance(item, Mapping):
+        notes.append("A part of a prompt is not an object: it was left out.")
         return False
+    if item.get("type") == "labels":  # names what has its id
+        return False
+    if (item.get("from_name"), item.get("to_name")) not in {(tag.name, tag.image.name) for tag in tags}:
+        notes.append(f"{named(item)} asks for nothing: click with a smart key point, or draw a smart box.")
+        return False
+    reason = _unusable(item)
+    if reason:
+        notes.append(f"{named(item)} was left out, because {reason}: click again.")
+    return not reason
+
+
+def _unusable(item: Mapping[str, Any]) -> str:
+    """Why a prompt cannot be used, the middle of a sentence; empty where it can."""
+    if not fits_type(item):
+        return "what it holds does not fit its type"
     try:
         if shape_of(item["type"]) == "rectangle":
-            rectangle_outline(item["value"], (1, 1))
+            box_of(item["value"], (1, 1))
+        elif shape_of(item["type"]) == "keypoint":
+            _xy(item["value"])
         else:
-            number(item["value"], "x"), number(item["value"], "y")
-    except ShapeError:
-        return False
-    return shape_of(item["type"]) in ("keypoint", "rectangle")
+            return "only key points and boxes ask for a mask"
+    except ShapeError as error:
+        return str(error)
+    return ""
 
 
 def _where(item: Mapping[str, Any]) -> tuple[str, int]:
     """Image tag and page."""
-    page = item.get("item_index")
-    return str(item.get("to_name")), page if isinstance(page, int) else 0
+    return str(item.get("to_name")), page_of(item) or 0
 
 
-def _xy(item: Mapping[str, Any]) -> tuple[float, float]:
-    return float(item["value"]["x"]), float(item["value"]["y"])
-
-
-def _pixel(point: tuple[float, float], size: tuple[int, int]) -> Pixel:
-    """The pixel that holds a point, the nearest one where it lies on or beyond the frame."""
-    x, y = point
-    height, width = size
-    row, column = int(y * height // 100), int(x * width // 100)
-    return min(max(row, 0), height - 1), min(max(column, 0), width - 1)
+def _xy(value: Mapping[str, Any]) -> tuple[float, float]:
+    x, y = number(value, "x"), number(value, "y")
+    return x, y

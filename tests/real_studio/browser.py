@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,12 @@ _BOXES = """() => ['img[alt=image]', '.konvajs-content'].map(name => {
   const box = document.querySelector(name).getBoundingClientRect();
   return [box.left, box.top, box.width, box.height];
 })"""
+_CHOSEN = """label => Array.from(window.Htx.annotationStore.selected.names.values())
+  .some(tag => tag.selectedLabels?.some(one => one.value === label))"""
+_SUGGESTED = (
+    "() => Array.from(window.Htx.annotationStore.selected.suggestions.values()).map(one => one.cleanId)"
+)
+_SMART = ("key-point-tool", "rectangle-tool")
 _CHANGED = 12  # of 255 in any channel: regions are filled with a fifth of their colour, much more than noise
 
 
@@ -110,3 +117,70 @@ def _still(page: Page) -> npt.NDArray[np.int16]:
 def keep(page: Page, path: Path) -> None:
     """A screenshot to look at."""
     page.screenshot(path=path)
+
+
+def smart_tool(page: Page, label: str, *, tool: int = 0, auto_accept: bool = True) -> None:
+    """What a labeler does before the first click: the toggle, the sparkle tool, a label.
+
+    Args:
+        page: with a task open.
+        label: which one; the row is that of the prompt's tag.
+        tool: 0 = key point, 1 = box, in the order of the config.
+        auto_accept: whether answers are accepted by themselves.
+    """
+    for name, wanted in (("auto-annotation", True), ("auto-accept", auto_accept)):
+        toggle = page.locator(f"[data-testid=bottombar-{name}-toggle]")
+        if toggle.is_checked() != wanted:
+            toggle.click(force=True)
+    chosen = page.locator(f".lsf-toolbar__smart [aria-label={_SMART[tool]}]")
+    for _ in _SMART:  # each press goes on to the next one
+        if "lsf-tool_active" not in (chosen.get_attribute("class") or ""):
+            page.locator(".lsf-tool_smart").first.click()
+    choose_label(page, label, tool)  # last: changing the tool forgets it
+
+
+def choose_label(page: Page, label: str, tool: int = 0) -> None:
+    """Where it is not chosen already: the editor forgets it with each answer that is accepted."""
+    if page.evaluate(_CHOSEN, label):
+        return
+    page.locator(".lsf-labels").nth(tool).locator(".lsf-label", has_text=label).first.click()
+
+
+def pressed(
+    page: Page, start: tuple[float, float], *keys: str, end: tuple[float, float] | None = None
+) -> None:
+    """A click at x, y in percent of the picture, or a drag to `end`, with keys held; waits for its answer.
+
+    Alt says "not this"; Control starts on a region instead of selecting it.
+    """
+    with page.expect_response(lambda answer: "/interactive-annotating" in answer.url) as sent:
+        for key in keys:
+            page.keyboard.down(key)
+        page.mouse.move(*_on_page(page, start))
+        page.mouse.down()
+        if end is not None:
+            page.mouse.move(*_on_page(page, end), steps=8)
+        page.mouse.up()
+        for key in keys:
+            page.keyboard.up(key)
+    assert "errors" not in sent.value.json(), sent.value.text()
+    page.wait_for_function("() => !window.Htx.awaitingSuggestions")
+
+
+def suggested(page: Page) -> list[str]:
+    """Ids of what is shown and not accepted."""
+    ids: list[str] = page.evaluate(_SUGGESTED)
+    return ids
+
+
+def results(page: Page) -> list[dict[str, Any]]:
+    """What would be submitted now."""
+    found: list[dict[str, Any]] = page.evaluate(
+        "() => JSON.parse(JSON.stringify(window.Htx.annotationStore.selected.serializeAnnotation()))"
+    )
+    return found
+
+
+def _on_page(page: Page, place: tuple[float, float]) -> tuple[float, float]:
+    left, top, width, height = page.evaluate(_BOXES)[0]
+    return left + place[0] * width / 100, top + place[1] * height / 100

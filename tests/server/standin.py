@@ -20,6 +20,8 @@ from labeler_backend.heads.types import Answer
 from labeler_backend.masks import rle
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.media import RGB
+from labeler_backend.prompts.types import Answer as Prompted
+from labeler_backend.prompts.types import Answered, Prompt
 from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.server.acceptance import Acceptance
@@ -61,6 +63,7 @@ class Control:
     failure: Exception | None = None
     seen: list[tuple[int, int]] = field(default_factory=list)
     most_wanted: list[int] = field(default_factory=list)
+    clicks: int = 0
     frames: int = 0  # of videos, that were looked at
     frames_let: int | None = None  # so many go through before it waits to be let go
 
@@ -85,11 +88,15 @@ class StandIn:
     def fingerprint(self) -> str:
         return f"standin {self.settings.fingerprint()} {self.head_name}"
 
-    def encode(self, images: Sequence[RGB]) -> list[tuple[int, int]]:
+    def wait(self) -> None:
+        """Until it is let go."""
         self.control.begun.release()
         assert self.control.open.wait(20)
         if self.control.failure:
             raise self.control.failure
+
+    def encode(self, images: Sequence[RGB]) -> list[tuple[int, int]]:
+        self.wait()
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         self.control.seen += sizes
         self.control.most_wanted.append(self.settings.max_proposals)
@@ -114,6 +121,17 @@ class StandIn:
         if self.head is not None:
             return self.head.answer(image, features, self.propose(image, features))
         return Answer(tuple(self.propose(image, features)), CONFIDENCE)
+
+    def click(self, image: RGB, prompt: Prompt) -> Prompted:
+        """The disc, or the mask so far, without a square around each negative point."""
+        self.wait()
+        self.control.clicks += 1
+        [disc] = self.propose(image, (image.shape[0], image.shape[1]))
+        mask = disc.mask if prompt.previous is None else prompt.previous.copy()
+        for point in prompt.points:
+            if not point.positive:
+                mask[max(0, int(point.y) - 4) : int(point.y) + 5, int(point.x) - 4 : int(point.x) + 5] = False
+        return Prompted((Answered(mask, 0.9),))
 
     def propose(self, image: RGB, features: tuple[int, int]) -> list[Proposal]:
         height, width = features
@@ -151,7 +169,9 @@ def make_service(
         model="standin",
         size=224,
         proposing=proposing,
-        answering=Answering(proposing, media, stores["answers"], journal, live),
+        answering=Answering(
+            proposing, media, stores["answers"], Store(data / "clicks", 10**7, ".json"), journal, live
+        ),
         live=live,
         telling=Telling(live, connections, lambda project, version: None),
         trainings=Trainings(asking, NoWorker()),

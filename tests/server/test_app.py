@@ -85,17 +85,26 @@ def test_setup_and_webhook_reach_the_service(client: httpx.Client, service: Fake
     assert event.model_extra["annotation"] == body["annotation"]
 
 
-def test_click_comes_with_its_context_and_without_what_hangs_on_the_task(
-    client: httpx.Client, service: FakeService
+STROKE = {"id": "b", "type": "brushlabels", "value": {"rle": [1] * 100}}
+
+
+@pytest.mark.parametrize(
+    ("context", "kept"),
+    [
+        pytest.param({"result": [{"id": "k"}]}, {"result": [STROKE] * 100, "updated_at": "2026"}, id="click"),
+        pytest.param(None, {"result": [{}] * 100, "updated_at": "2026"}, id="batch"),
+    ],
+)
+def test_only_a_click_comes_with_what_is_drawn_on_its_task(
+    client: httpx.Client, service: FakeService, context: Any, kept: dict[str, Any]
 ) -> None:
-    body = recorded("/predict") | {"params": {"context": {"result": [{"id": "k"}]}}}
-    heavy = {"result": [STROKE] * 100}
+    body = recorded("/predict") | {"params": {"context": context}}
+    heavy = {"result": [STROKE] * 100, "updated_at": "2026", "prediction": {"result": [1] * 1000}}
     body["tasks"] = [{"id": 4, "data": {"a": [1]}, "drafts": [heavy], "annotations": [heavy] * 2}]
     client.post("/predict", json=body)
     asked = service.seen[-1]
-    light = {"result": [{}] * 100}
-    assert asked.params.context == {"result": [{"id": "k"}]}
-    assert asked.tasks == [{"id": 4, "data": {"a": [1]}, "drafts": [light], "annotations": [light] * 2}]
+    assert asked.params.context == context
+    assert asked.tasks == [{"id": 4, "data": {"a": [1]}, "drafts": [kept], "annotations": [kept, kept]}]
 
 
 def track(kind: str) -> dict[str, Any]:
@@ -104,7 +113,6 @@ def track(kind: str) -> dict[str, Any]:
 
 
 LABELS = {"id": "a", "type": "labels", "from_name": "label", "to_name": "video", "value": {"labels": ["car"]}}
-STROKE = {"id": "b", "type": "brushlabels", "value": {"rle": [1] * 100}}
 MOMENT = {"updated_at": "2026-11-28T17:00:00Z", "was_cancelled": False}
 
 

@@ -10,14 +10,13 @@ from labeler_backend.masks.rle import BoolMask, encode
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.studio.config import LabelingConfig
 from labeler_backend.studio.prediction import GUESSED, Prediction
-from labeler_backend.studio.predictions import Page, answer_prompt, prediction
+from labeler_backend.studio.predictions import Page, prediction
 from labeler_backend.studio.results import read_result
 from tests.studio.made import SIZE, config_of, control, ellipse, ring, through_json
 
 LARGE, SMALL = ellipse(), ellipse(centre=(60, 45), radii=(12, 8))
 ASIDE = ellipse(centre=(120, 70), radii=(12, 12))
 KEYPOINTS = control("KeyPointLabels", "kp", labels="car,tree", attributes='smart="true"')
-BOXES = control("RectangleLabels", "box", labels="car,tree", attributes='smart="true"')
 POLYGONS = control("PolygonLabels", "polygon", labels="car,tree", attributes='smart="false"')
 NESTED = control("PolygonLabels", "polygon", labels="car,tree", attributes='smart="false" model_overlap="1"')
 
@@ -155,103 +154,6 @@ def test_a_picture_without_answer_tag_gets_nothing() -> None:
     assert predicted(config_of(KEYPOINTS), found(ring())).result == []
 
 
-def point(
-    x: float, y: float, positive: bool | None = True, label: str = "tree", **rest: Any
-) -> dict[str, Any]:
-    """A click at pixel coordinates, as the browser sends it."""
-    item = {
-        "original_width": SIZE[1],
-        "original_height": SIZE[0],
-        "image_rotation": 0,
-        "value": {"x": x / 1.4, "y": y / 0.9, "width": 0.23, "labels": [label], "keypointlabels": [label]},
-        "id": "c5l4WidMTN",
-        "from_name": "kp",
-        "to_name": "image",
-        "type": "keypointlabels",
-        "origin": "manual",
-    }
-    return item | ({} if positive is None else {"is_positive": positive}) | rest
-
-
-def box(x: float, y: float, w: float, h: float, **rest: Any) -> dict[str, Any]:
-    """A drawn box in pixels, as the browser sends it."""
-    value = {"x": x / 1.4, "y": y / 0.9, "width": w / 1.4, "height": h / 0.9, "rotation": 0}
-    named = {
-        "value": {**value, "rectanglelabels": ["tree"]},
-        "id": "b",
-        "from_name": "box",
-        "to_name": "image",
-    }
-    return {**named, "type": "rectanglelabels", **rest}
-
-
-def clicked(*items: Any, config: LabelingConfig | None = None, pages: Any = None) -> Prediction:
-    config = config or config_of(KEYPOINTS, BOXES, POLYGONS)
-    shown = pages or {"image": [page(found(LARGE, 0.9), found(SMALL, 0.5), found(ASIDE, 0.02))]}
-    answer = answer_prompt(1, config, through_json({"result": list(items)}), shown, "v1")
-    assert config.validate(answer.model_dump()) == []
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("items", "expected"),
-    [
-        pytest.param([point(60, 45)], SMALL, id="the smallest around a click"),
-        pytest.param([point(60, 45, None)], SMALL, id="a click without a sign is positive"),
-        pytest.param([point(60, 45), point(90, 50)], LARGE, id="around all clicks"),
-        pytest.param([point(80, 48), point(60, 45, False)], None, id="not around a negative one"),
-        pytest.param([point(90, 50), point(130, 5, False)], LARGE, id="a negative one elsewhere"),
-        pytest.param([point(60, 45, False)], None, id="only negative"),
-        pytest.param([point(120, 70)], None, id="only a bad one there"),
-        pytest.param([point(2, 2)], None, id="nothing there"),
-        pytest.param([box(22, 20, 76, 50)], LARGE, id="a box"),
-        pytest.param([box(47, 36, 26, 18)], SMALL, id="a tight box"),
-        pytest.param([box(0, 0, 30, 20)], None, id="a box around nothing"),
-        pytest.param([box(47, 36, 26, 18), point(90, 50)], None, id="box and point that disagree"),
-        pytest.param([box(0, 0, 5, 5), box(47, 36, 26, 18)], SMALL, id="the last box"),
-        pytest.param([], None, id="nothing drawn"),
-        pytest.param([point(60, 45, from_name="other")], None, id="another tag"),
-        pytest.param([point(60, 45, to_name="other")], None, id="another picture"),
-        pytest.param(["?", {"type": "brushlabels"}, point(60, 45)], SMALL, id="unknown things beside it"),
-        pytest.param([point(60, 45, value={"x": "a", "y": 1})], None, id="no numbers"),
-        pytest.param([point(60, 45, item_index=3)], None, id="a page that is not there"),
-        pytest.param([point(139.99, 90)], None, id="on the very edge"),
-    ],
-)
-def test_prompts(items: list[Any], expected: BoolMask | None) -> None:
-    answer = clicked(*items)
-    masks = [o.mask for o in read_result(through_json(answer.result)).objects]
-    assert len(masks) == (expected is not None)
-    if expected is not None:
-        assert iou(masks[0], expected) > 0.93
-
-
-@pytest.mark.parametrize("context", [{}, {"result": None}, {"result": "x"}, {"other": 1}])
-def test_a_context_without_prompts_is_an_empty_answer(context: dict[str, Any]) -> None:
-    answer = answer_prompt(1, config_of(KEYPOINTS, POLYGONS), context, {"image": [page(found(LARGE))]}, "v1")
-    assert (answer.result, answer.score, answer.model_version) == ([], 0.0, "v1")
-
-
-def test_a_prompt_names_its_answer_for_certain() -> None:
-    [region] = clicked(point(60, 45)).result
-    assert region["value"]["polygonlabels"] == ["tree"]
-    assert region["score"] == 0.5
-    [region] = clicked(point(60, 45, label="unknown")).result
-    assert region["value"]["polygonlabels"] == ["car"]
-
-
-def test_a_bare_key_point_is_named_by_the_labels_beside_it() -> None:
-    config = config_of(
-        '<KeyPoint name="kp" toName="image"/>', control("Labels", "names", "car,tree"), POLYGONS
-    )
-    click = point(60, 45)
-    value = {"x": click["value"]["x"], "y": click["value"]["y"], "width": 0.2}
-    bare = {**click, "type": "keypoint", "value": value}
-    name = {**click, "type": "labels", "from_name": "names", "value": {**value, "labels": ["tree"]}}
-    [region] = clicked(bare, name, config=config).result
-    assert region["value"]["polygonlabels"] == ["tree"]
-
-
 @pytest.mark.parametrize("overlap", [0.0, 0.3, 1.0])
 def test_objects_are_shown_side_by_side_unless_asked(overlap: float) -> None:
     tag = control("BrushLabels", attributes=f'model_overlap="{overlap}"')
@@ -264,19 +166,3 @@ def test_objects_that_do_not_touch_are_regions_of_their_own() -> None:
     objects = read_result(through_json(answer.result)).objects
     assert len({o.id for o in objects}) == 2
     assert iou(objects[1].mask, ASIDE) > 0.9
-
-
-def test_an_answer_has_the_id_of_the_proposal_so_that_it_replaces_it() -> None:
-    config = config_of(KEYPOINTS, NESTED)
-    proposals = [found(LARGE, 0.9), found(SMALL, 0.5)]
-    shown = {r["id"]: r for r in predicted(config, *proposals).result}
-    [region] = clicked(point(60, 45), config=config, pages={"image": [page(*proposals[::-1])]}).result
-    assert region["value"]["points"] == shown[region["id"]]["value"]["points"]
-
-
-def test_the_page_of_the_prompt_is_answered() -> None:
-    config = config_of(KEYPOINTS, POLYGONS, image='<Image name="image" valueList="$pages"/>')
-    pages = {"image": [page(found(LARGE), index=0), page(found(SMALL), index=1)]}
-    for n in (0, 1):
-        [region] = clicked(point(60, 45, item_index=n), config=config, pages=pages).result
-        assert region["item_index"] == n
