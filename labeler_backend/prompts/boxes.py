@@ -18,7 +18,11 @@ INSIDE = 1.0
 """Say of the share of a proposal that lies in the box."""
 ROUNDS = 4
 """Of sharpening: the box says for certain what is ground, so that colours can be trusted sooner."""
-ELLIPSE = 1e-3
+UNLIKE = 2.0
+"""Say of how unlike a proposal looks to what is outside the box."""
+LOOSE = 0.1
+"""Added to the fit: something thin, as a line, may span a box that the object hardly fills."""
+ELLIPSE = 1e-6
 """Weight of the ellipse in the box, for where no proposal fits."""
 
 
@@ -38,17 +42,28 @@ def boxed(scene: Scene, box: tuple[int, int, int, int]) -> FloatMap:
     centre, axes = ((x0 + x1) // 2, (y0 + y1) // 2), (max(1, (x1 - x0) // 2), max(1, (y1 - y0) // 2))
     cv2.ellipse(ellipse, centre, axes, 0, 0, 360, 1, -1)
     found = [Region((ellipse > 0) & inside, float(np.log(ELLIPSE)))]
+    ground = _look(scene, ~inside)
     for mask, score in zip(scene.pool.masks, scene.pool.score.tolist(), strict=True):
         within = mask & inside
         if within.any():
-            value = np.log(score + 1e-3) + TIGHT * np.log(_fit(within, (y0, x0, y1, x1)) + 1e-3)
+            value = np.log(score + 1e-3) + TIGHT * np.log(_fit(within, (y0, x0, y1, x1)) + LOOSE)
             value += INSIDE * np.log(within.sum() / mask.sum() + 1e-3)
+            unlike = float(((_look(scene, within) - ground) ** 2).sum()) / 2
+            value += UNLIKE * np.log(unlike + 0.02)
             found.append(Region(within, float(value)))
     prior = votes(found)
     for _ in range(ROUNDS):
         prior = np.where(inside, sharpened(scene, prior, inside), np.float32(0))
     weight = np.where(inside, np.float32(PRIOR), np.float32(SEED))
     return np.where(inside, walk(scene, prior, weight), np.float32(0))
+
+
+def _look(scene: Scene, mask: BoolMask) -> FloatMap:
+    """Mean token of what is set; of unit tokens, half the squared distance of two is about 1 - cosine."""
+    gh, gw = scene.canvas.grid
+    share = cv2.resize(mask.astype(np.float32), (gw, gh), interpolation=cv2.INTER_AREA)
+    total = share.ravel() @ scene.tokens.reshape(share.size, -1)
+    return np.asarray(total / max(float(share.sum()), 1e-6), np.float32)
 
 
 def _fit(mask: BoolMask, box: tuple[int, int, int, int]) -> float:
