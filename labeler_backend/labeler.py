@@ -14,7 +14,7 @@ from labeler_backend.backbone.cache import FeatureCache, encode_cached
 from labeler_backend.backbone.encoder import Encoder
 from labeler_backend.backbone.features import Features
 from labeler_backend.backbone.preprocess import target_size
-from labeler_backend.boxes import mask_in_box
+from labeler_backend.boxes import ellipse_in
 from labeler_backend.heads.head import Head
 from labeler_backend.heads.types import Answer
 from labeler_backend.masks.rle import BoolMask
@@ -23,6 +23,7 @@ from labeler_backend.prompts import answer as prompting
 from labeler_backend.prompts.recent import Recent
 from labeler_backend.prompts.scene import Scene, prepare_scene
 from labeler_backend.prompts.types import Answer as Prompted
+from labeler_backend.prompts.types import Box as Corners
 from labeler_backend.prompts.types import Prompt
 from labeler_backend.proposals.objects import side_by_side
 from labeler_backend.proposals.pools import PoolCache
@@ -145,9 +146,15 @@ class Labeler:
         return self.cache is not None and 2 * frames * entry <= self.cache.max_bytes
 
     def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
-        """(H, W) bool: the object in a box (x, y, width, height in pixels), nothing outside it."""
-        pool = self.pool(image, self.encode([image])[0])
-        return mask_in_box(pool, box, (image.shape[0], image.shape[1]))
+        """(H, W) bool: the object in a box (x, y, width, height in pixels), nothing outside it.
+
+        The ellipse in the box where nothing is found.
+        """
+        x, y, w, h = box
+        found = self.click(image, Prompt(boxes=(Corners(x, y, x + w, y + h),))).found
+        if found and found[0].mask.any():
+            return found[0].mask
+        return ellipse_in(box, (image.shape[0], image.shape[1]))
 
     def propose(self, image: RGB, features: Features) -> list[Proposal]:
         """Proposals for one image, by falling score; named where there is a head."""

@@ -222,3 +222,24 @@ def test_a_small_object_is_looked_at_enlarged(labeler: Labeler, calls: list[int]
     assert len(calls) == 2
     rows, columns = np.mgrid[: large.shape[0], : large.shape[1]] + 0.5
     assert iou(answer.found[0].mask, np.hypot(columns - COIN[0], rows - COIN[1]) < 21) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("box", "least"),
+    [
+        pytest.param((210.0, 5.0, 300.0, 320.0), 0.3, id="around the cup"),
+        pytest.param((700.0, 500.0, 40.0, 40.0), 0.0, id="outside the picture"),
+        pytest.param((20.0, 20.0, 0.0, 0.0), 0.0, id="a point"),
+    ],
+)
+def test_there_is_something_in_every_box_and_nothing_outside(
+    small: Labeler, images: list[RGB], box: tuple[float, float, float, float], least: float
+) -> None:
+    mask = replace(small, recent=Recent()).mask_in_box(images[1], box)
+    assert mask.shape == images[1].shape[:2]
+    x, y, w, h = map(int, box)
+    inside = mask[y : y + h, x : x + w]
+    assert mask.any()
+    if least:
+        assert inside.sum() == mask.sum()
+        assert inside.mean() > least

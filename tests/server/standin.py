@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from labeler_backend.backbone.features import Features
-from labeler_backend.boxes import mask_in_box
+from labeler_backend.boxes import ellipse_in
 from labeler_backend.heads.types import Answer
 from labeler_backend.masks import rle
 from labeler_backend.masks.rle import BoolMask
@@ -115,7 +115,7 @@ class StandIn:
         return moving.encode(frame)
 
     def mask_in_box(self, frame: RGB, box: Box) -> BoolMask:
-        return mask_in_box([], box, (frame.shape[0], frame.shape[1]))
+        return ellipse_in(box, (frame.shape[0], frame.shape[1]))
 
     def answer(self, image: RGB, features: tuple[int, int]) -> Answer:
         if self.head is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from labeler_backend.boxes import mask_in_box
+from labeler_backend.boxes import ellipse_in
 from labeler_backend.errors import InputError
 from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.rle import BoolMask
@@ -46,7 +46,7 @@ class Ellipses:
     """Instead of a model: the ellipse in a box."""
 
     def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
-        return mask_in_box([], box, (image.shape[0], image.shape[1]))
+        return ellipse_in(box, (image.shape[0], image.shape[1]))
 
 
 def carried(frames: Made, boxes: dict[int, dict[int, Box]]) -> Iterator[Carried]:
