@@ -247,7 +247,8 @@ class Following:
             for number in carried.present:
                 box = object_box(carried.labels == number)
                 if box is not None:
-                    self._objects[number].boxes[carried.index] = box
+                    x, y, w, h = map(float, box)
+                    self._objects[number].boxes[carried.index] = x, y, w, h
                     self._objects[number].confidence += carried.confidence[number]
 
 

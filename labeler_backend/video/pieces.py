@@ -30,7 +30,12 @@ def without_specks(mask: BoolMask) -> BoolMask:
     return np.asarray(np.concatenate([[False], kept])[labels], bool)
 
 
-def object_box(mask: BoolMask) -> tuple[float, float, float, float] | None:
-    """x, y, width, height around the pieces that belong to the object; None where nothing is set."""
-    x, y, w, h = cv2.boundingRect(np.ascontiguousarray(without_specks(mask)).view(np.uint8))
-    return (float(x), float(y), float(w), float(h)) if w else None
+def tight_box(mask: BoolMask) -> tuple[int, int, int, int] | None:
+    """x, y, width, height around all that is set; None where nothing is."""
+    x, y, w, h = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    return (x, y, w, h) if w else None
+
+
+def object_box(mask: BoolMask) -> tuple[int, int, int, int] | None:
+    """The same around the pieces that belong to the object: masks that people give may have specks too."""
+    return tight_box(without_specks(mask))

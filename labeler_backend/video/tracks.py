@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +13,7 @@ from labeler_backend import records
 from labeler_backend.masks.rle import RLE, BoolMask, encode_at
 from labeler_backend.masks.shape import Polygons, Shape
 from labeler_backend.video.info import VideoInfo
+from labeler_backend.video.pieces import tight_box
 from labeler_backend.video.propagate import Carried
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,7 +63,7 @@ def tracks_of(carried: Iterable[Carried]) -> list[Track]:
     found: dict[int, Track] = {}
     for one in carried:
         for number in one.present:
-            box = _box(one.labels == number)
+            box = tight_box(one.labels == number)
             if box is not None:
                 track = found.setdefault(number, Track(number, {}, {}))
                 track.boxes[one.index] = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
@@ -157,15 +157,9 @@ def _record(
     return records.VideoRecord(1, name, info.size, info.frame_count, info.frame_rate, tuple(tracks))
 
 
-def _box(mask: BoolMask) -> tuple[int, int, int, int] | None:
-    """x, y, width, height; None where nothing is set."""
-    x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
-    return (x, y, w, h) if w else None
-
-
 def _encoded(mask: BoolMask) -> RLE | None:
     """Only the part within its box is looked at, which is quicker; None where nothing is set."""
-    box = _box(mask)
+    box = tight_box(mask)
     if box is None:
         return None
     x, y, w, h = box
