@@ -75,7 +75,8 @@ def prelabel(
         typer.Option(
             min=1,
             max=1000,
-            help="The most proposals per picture. [default: what the labelling config says, or 20]",
+            help="The most proposals per picture. [default: what the labelling config says, or 20, with a "
+            "head 200]",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -84,7 +85,8 @@ def prelabel(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Leave out proposals below it. [default: what the labelling config says, or 0.05]",
+            help="Leave out proposals below it. [default: what the labelling config says, or 0.05, with a "
+            "head 0.3]",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -160,17 +162,16 @@ def _run(
     quiet: bool,
 ) -> Summary:
     from labeler_backend.batch.stopping import interruptible
-    from labeler_backend.proposals.propose import ProposalSettings
     from labeler_backend.studio import prelabel as logic
+    from labeler_backend.studio.showing import asked
 
     if not plan.pending:
         return logic.Summary(plan.project, plan.model_version, plan.tasks, plan.before)
-    answers, usual = plan.config.answers, ProposalSettings()
+    wanted = asked(plan.config.answers, learned=head is not None)
     proposer = loading.load_proposer(
-        # As the backend: no fewer than usual, since predictions choose among them.
         *(settings.model, settings.device, settings.dtype, settings.size),
-        max(usual.max_proposals, *(answer.max_proposals for answer in answers)),
-        min(usual.min_score, *(answer.min_score for answer in answers)),
+        wanted.max_proposals,
+        wanted.min_score,
         head=head,
     )
     with progress_bar(quiet) as progress, interruptible() as stopped:

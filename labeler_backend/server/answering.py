@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from labeler_backend import __version__
 from labeler_backend.errors import InputError, LabelerError
 from labeler_backend.heads.errors import HeadError
-from labeler_backend.proposals.propose import ProposalSettings
 from labeler_backend.server.carrying import Carrying
 from labeler_backend.server.clicking import Clicking
 from labeler_backend.server.following import Stopped, Wanted
@@ -31,6 +30,7 @@ from labeler_backend.studio.media.store import MediaStore
 from labeler_backend.studio.media.types import Access, Media, MediaError
 from labeler_backend.studio.prediction import Prediction
 from labeler_backend.studio.predictions import Page, prediction
+from labeler_backend.studio.showing import asked
 from labeler_backend.studio.video.drawn import drawn_on
 
 logger = logging.getLogger("labeler_backend")
@@ -233,10 +233,7 @@ class Answering:
         return await self._proposing.pool.run(object(), ask.urgency, answer)
 
     async def _pages(self, ask: Ask, image: ImageTag, tag: AnswerTag, media: Sequence[Media]) -> list[Page]:
-        usual = ProposalSettings()
-        settings = ProposalSettings(
-            max(usual.max_proposals, tag.max_proposals), min(usual.min_score, tag.min_score)
-        )
+        settings = asked([tag], learned=ask.serving.head is not None)
         see = self._proposing.see
         seen = await asyncio.gather(*(see(one, settings, ask.urgency, ask.serving) for one in media))
         return [

@@ -11,8 +11,6 @@ from typing import Any, Literal, cast, get_args
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS
-from labeler_backend.proposals.objects import OVERLAP
-from labeler_backend.proposals.propose import DEFAULT_MIN_SCORE
 from labeler_backend.studio.tags import (
     VARIABLE,
     ConfigError,
@@ -71,8 +69,9 @@ class AnswerTag:
         certain: False where `label` is only a guess.
         max_proposals: per page; one that shows several objects apart from each other counts once.
         min_score: proposals below it are not shown.
-        max_points: of one object's polygons.
         overlap: the share of an object that may be covered by better ones; 1 shows all, nested as they are.
+            None of these three = as `showing` has it.
+        max_points: of one object's polygons.
     """
 
     name: str
@@ -81,10 +80,10 @@ class AnswerTag:
     labels: tuple[str, ...]
     label: str | None
     certain: bool
-    max_proposals: int = 20
-    min_score: float = DEFAULT_MIN_SCORE
+    max_proposals: int | None = None
+    min_score: float | None = None
+    overlap: float | None = None
     max_points: int = DEFAULT_MAX_POINTS
-    overlap: float = OVERLAP
 
 
 @dataclass(frozen=True, slots=True)

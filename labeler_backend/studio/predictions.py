@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from labeler_backend.masks.rle import BoolMask
-from labeler_backend.proposals.objects import apart, side_by_side
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
 from labeler_backend.studio.identity import object_ids
 from labeler_backend.studio.prediction import GUESSED, Prediction
 from labeler_backend.studio.regions import Place, mask_to_regions
+from labeler_backend.studio.showing import showing
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,9 +66,8 @@ def prediction(
 
 
 def _page_regions(task_id: int, answer: AnswerTag, page: Page) -> Iterator[dict[str, Any]]:
-    ranked = sorted(page.proposals, key=lambda p: -p.score)
-    likely = [p for p in ranked if p.score >= answer.min_score][: answer.max_proposals]
-    shown = side_by_side(likely, overlap=answer.overlap) if answer.overlap < 1 else apart(likely)
+    learned = any(p.label is not None for p in page.proposals)
+    shown = showing(answer, learned=learned).of(page.proposals)
     for name, proposal in _named(task_id, answer.image, page, shown):
         label, certain = _label(answer, proposal.label)
         if label is not None:

@@ -98,31 +98,31 @@ def test_which_label_unnamed_proposals_take(labels: str, label: str | None, cert
 @pytest.mark.parametrize(
     ("attributes", "extra", "expected", "noted"),
     [
-        pytest.param("", None, (20, 0.05, 60), "", id="defaults"),
+        pytest.param("", None, (None, None, 60), "", id="defaults"),
         pytest.param(
-            'model_max_points="30" model_score_threshold="0.4"', None, (20, 0.4, 30), "", id="attributes"
+            'model_max_points="30" model_score_threshold="0.4"', None, (None, 0.4, 30), "", id="attributes"
         ),
-        pytest.param("", {"model_max_proposals": 5, "other": 1}, (5, 0.05, 60), "", id="extra params"),
-        pytest.param("", '{"model_max_proposals": "5"}', (5, 0.05, 60), "", id="extra params as text"),
+        pytest.param("", {"model_max_proposals": 5, "other": 1}, (5, None, 60), "", id="extra params"),
+        pytest.param("", '{"model_max_proposals": "5"}', (5, None, 60), "", id="extra params as text"),
         pytest.param(
-            'model_max_proposals="7"', {"model_max_proposals": 5}, (7, 0.05, 60), "", id="the tag wins"
+            'model_max_proposals="7"', {"model_max_proposals": 5}, (7, None, 60), "", id="the tag wins"
         ),
         pytest.param(
-            'model_max_points="400"', None, (20, 0.05, 80), "between 4 and 80", id="too many points"
+            'model_max_points="400"', None, (None, None, 80), "between 4 and 80", id="too many points"
         ),
-        pytest.param('model_max_points="1"', None, (20, 0.05, 4), "between 4 and 80", id="too few points"),
-        pytest.param('model_max_proposals="0"', None, (1, 0.05, 60), "between 1 and 200", id="no proposals"),
-        pytest.param('model_score_threshold="lots"', None, (20, 0.05, 60), "not a number", id="text"),
-        pytest.param('model_score_threshold="nan"', None, (20, 0.05, 60), "not a number", id="NaN"),
-        pytest.param("", {"model_max_points": [1]}, (20, 0.05, 60), "not a number", id="a list"),
-        pytest.param("", {"model_max_points": True}, (20, 0.05, 60), "not a number", id="a bool"),
-        pytest.param("", "threshold=1", (20, 0.05, 60), "not a JSON object", id="no JSON"),
-        pytest.param("", "[1]", (20, 0.05, 60), "not a JSON object", id="no object"),
-        pytest.param("", " ", (20, 0.05, 60), "", id="blank"),
-        pytest.param("", {}, (20, 0.05, 60), "", id="empty"),
+        pytest.param('model_max_points="1"', None, (None, None, 4), "between 4 and 80", id="too few points"),
+        pytest.param('model_max_proposals="0"', None, (1, None, 60), "between 1 and 200", id="no proposals"),
+        pytest.param('model_score_threshold="lots"', None, (None, None, 60), "not a number", id="text"),
+        pytest.param('model_score_threshold="nan"', None, (None, None, 60), "not a number", id="NaN"),
+        pytest.param("", {"model_max_points": [1]}, (None, None, 60), "not a number", id="a list"),
+        pytest.param("", {"model_max_points": True}, (None, None, 60), "not a number", id="a bool"),
+        pytest.param("", "threshold=1", (None, None, 60), "not a JSON object", id="no JSON"),
+        pytest.param("", "[1]", (None, None, 60), "not a JSON object", id="no object"),
+        pytest.param("", " ", (None, None, 60), "", id="blank"),
+        pytest.param("", {}, (None, None, 60), "", id="empty"),
     ],
 )
-def test_numbers_that_tune(attributes: str, extra: Any, expected: tuple[int, float, int], noted: str) -> None:
+def test_numbers_that_tune(attributes: str, extra: Any, expected: tuple[int | None, float | None, int], noted: str) -> None:
     xml = f'<View><Image name="image" value="$image"/>{control("BrushLabels", attributes=attributes)}</View>'
     config = read_config(xml, extra)
     [answer] = config.answers
