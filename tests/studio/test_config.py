@@ -122,7 +122,9 @@ def test_which_label_unnamed_proposals_take(labels: str, label: str | None, cert
         pytest.param("", {}, (None, None, 60), "", id="empty"),
     ],
 )
-def test_numbers_that_tune(attributes: str, extra: Any, expected: tuple[int | None, float | None, int], noted: str) -> None:
+def test_numbers_that_tune(
+    attributes: str, extra: Any, expected: tuple[int | None, float | None, int], noted: str
+) -> None:
     xml = f'<View><Image name="image" value="$image"/>{control("BrushLabels", attributes=attributes)}</View>'
     config = read_config(xml, extra)
     [answer] = config.answers
