@@ -38,9 +38,12 @@ MANY = 9
 """Given frames from which on more of them are not learned longer."""
 BATCH = 4
 RATE = 1e-2
-AGREE = (0.7, 0.85)
-"""IoU of what the network draws with the carried map, up to which it is held back, and from which it is free.
-It has seen a handful of frames: where the light changes, or what is behind, it errs without bound."""
+HEARD = (0.4, 0.8)
+"""IoU of what the network draws with the carried map, up to which it says nothing, and from which it corrects
+the map as far as it may. It has seen a handful of frames: where the light changes, or what is behind, it errs
+without bound."""
+FREE = (0.8, 0.95)
+"""The same IoU, up to which it only corrects, and from which it draws alone."""
 CORRECTION = 1.5
 """Log odds by which a network that is held back corrects the carried map at most."""
 CARRIED = 3.0
@@ -156,9 +159,11 @@ def held_back(logits: FloatArray, carried: FloatArray) -> FloatArray:
         logits: (h, w) of the network.
         carried: (h, w) log odds of the carried map, as `log_odds` gives them.
     """
-    low, high = AGREE
-    free = np.float32(np.clip((iou(logits > 0, carried > 0) - low) / (high - low), 0, 1))
-    bounded = CORRECTION * np.tanh(logits / CORRECTION) + CARRIED * carried
+    agreement = iou(logits > 0, carried > 0)
+    heard, free = (
+        np.float32(np.clip((agreement - low) / (high - low), 0, 1)) for low, high in (HEARD, FREE)
+    )
+    bounded = heard * CORRECTION * np.tanh(logits / CORRECTION) + CARRIED * carried
     return np.asarray(free * logits + (1 - free) * bounded, np.float32)
 
 

@@ -109,7 +109,7 @@ class _Video:
     def tokens(self, image: RGB) -> Tokens:
         """Of one picture, in the video's basis."""
         features = self.encode(image)
-        return in_basis(self.basis, projected(self.basis, features), features.grid)
+        return in_basis(self.basis, projected(self.basis, image, features), features.grid)
 
 
 def propagate(
@@ -180,14 +180,15 @@ def _learned(frames: Frames, given: Mapping[int, LabelMap], encode: Encode) -> _
     if not ids:
         where = f"frame {', '.join(map(str, given))}" if given else "any frame"
         raise InputError(f"No object is marked on {where}: give a mask with at least one id above 0.")
-    features = {index: encode(frames[index].image) for index in given}
-    basis = find_basis(list(features.values()))
+    seen = {index: (image, encode(image)) for index, image in ((i, frames[i].image) for i in given)}
+    basis = find_basis(list(seen.values()))
     known: dict[int, Given] = {}
     drawn = []
     for index, labels in given.items():
-        tokens = in_basis(basis, projected(basis, features[index]), features[index].grid)
+        image, features = seen[index]
+        tokens = in_basis(basis, projected(basis, image, features), features.grid)
         known[index] = Given(tokens, shares_of(labels, ids, tokens.grid))
-        drawn += outlines.drawn(frames[index].image, labels, tokens, ids)
+        drawn += outlines.drawn(image, labels, tokens, ids)
     size = next(iter(given.values())).shape
     net = outlines.train(drawn, outlines.steps_for(len(frames), len(given)))
     return _Video(frames, encode, (size[0], size[1]), ids, given, basis, known, net)
@@ -262,8 +263,9 @@ def _store_tokens(video: _Video, indices: range, stored: Store) -> dict[int, Bro
     broken = {}
     for index in indices:
         try:
-            features = video.encode(video.image(index))
-            stored.put("tokens", index - indices.start, projected(video.basis, features))
+            image = video.image(index)
+            tokens = projected(video.basis, image, video.encode(image))
+            stored.put("tokens", index - indices.start, tokens)
         except BrokenFrame as error:
             broken[index] = error
     return broken

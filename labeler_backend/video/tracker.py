@@ -24,7 +24,7 @@ from labeler_backend.video.propagation import (
     transfer,
 )
 
-LOOKS = 0.5
+LOOKS = 0.2
 """Weight of the appearance model beside correspondence."""
 STRIDE = 6
 """Patches by which an object moves at most from one frame to the next."""

@@ -27,12 +27,12 @@ from tests.video.moving import GRID, SIZE, encode, scene
 def test_it_draws_finer_than_patches() -> None:
     image, labels = scene([(60, 60)])
     features = encode(image)
-    basis = find_basis([features])
-    tokens = in_basis(basis, projected(basis, features), features.grid)
+    basis = find_basis([(image, features)])
+    tokens = in_basis(basis, projected(basis, image, features), features.grid)
     net = train(drawn(image, labels, tokens, [1]), 60)
     other, truth = scene([(75, 130)])
     features = encode(other)
-    tokens = in_basis(basis, projected(basis, features), features.grid)
+    tokens = in_basis(basis, projected(basis, other, features), features.grid)
     share = shares_of(truth, [1], GRID)[..., 1]
     found = outline(net, working_picture(other, GRID), token_input(tokens), share)
     assert found is not None
@@ -66,8 +66,8 @@ def test_without_any_share_there_is_no_outline() -> None:
 def test_objects_that_a_frame_does_not_show_are_not_learned() -> None:
     image, labels = scene([(60, 60)])
     features = encode(image)
-    basis = find_basis([features])
-    tokens = in_basis(basis, projected(basis, features), features.grid)
+    basis = find_basis([(image, features)])
+    tokens = in_basis(basis, projected(basis, image, features), features.grid)
     assert len(drawn(image, labels, tokens, [1, 5])) == 1
 
 
@@ -92,8 +92,8 @@ def test_the_surer_outline_has_a_pixel(size: tuple[int, int], expected: int) -> 
 def test_crops_show_the_same_place_in_all_their_layers() -> None:
     image, labels = scene([(60, 60)])
     features = encode(image)
-    basis = find_basis([features])
-    one = drawn(image, labels, in_basis(basis, projected(basis, features), features.grid), [1])[0]
+    basis = find_basis([(image, features)])
+    one = drawn(image, labels, in_basis(basis, projected(basis, image, features), features.grid), [1])[0]
     marked = type(one)(np.dstack([one.truth] * 3), one.truth, one.coarse[..., None], one.coarse)
     rng = np.random.default_rng(0)
     for _ in range(20):
