@@ -19,8 +19,8 @@ MIDDLE_LENGTH = 64
 KEY_LENGTH = 64
 """Of all of it together, by which frames are compared."""
 MIDDLE = 2.0
-"""Length of what the blocks in between say in a key; the last block's is 1. The last one says what a patch is
-of, which for two objects of a kind, or one beside the other, is much the same; those before it, how it looks."""
+"""Length of what the blocks in between say in a key; the last block's is 1. That one says what a patch is of,
+which for two objects of a kind, or one beside the other, is much the same; those before it, how it looks."""
 COLOUR = 1.2
 """Length of a colour that is one spread from the mean."""
 _SPREAD_LEAST = 5.0  # of 255
@@ -75,13 +75,13 @@ def find_basis(given: Sequence[tuple[RGB, Features]]) -> Basis:
     white = vectors / np.sqrt(values + _WHITENING * values.mean() + 1e-12)
     seen = np.concatenate([_colours(image, features.grid) for image, features in given])
     colours = np.stack([seen.mean(axis=0), seen.std(axis=0) + _SPREAD_LEAST]).astype(np.float32)
-    compared = _compared(joint, (seen - colours[0]) / colours[1])
+    compared = _compared(joint, blocks[0].shape[1], (seen - colours[0]) / colours[1])
     keys = _principal([compared], KEY_LENGTH)
     return Basis(blocks, mean.astype(np.float32), white.astype(np.float32), colours, keys)
 
 
 def projected(basis: Basis, image: RGB, features: Features) -> FloatArray:
-    """One frame, (H, W, 3) uint8, and its features of the same model: (gh·gw, E + 3), small enough to store."""
+    """One frame, (H, W, 3) uint8, and its features of the same model: (gh·gw, E + 3), small enough to keep."""
     colours = (_colours(image, features.grid) - basis.colours[0]) / basis.colours[1]
     return np.concatenate([_project(_layers(features), basis.blocks), colours], axis=1)
 
@@ -91,13 +91,22 @@ def in_basis(basis: Basis, joint: npt.NDArray[np.floating], grid: tuple[int, int
     values, colours = np.split(joint.astype(np.float32), [len(basis.mean)], axis=1)
     white = (values - basis.mean) @ basis.white
     ones = np.ones((len(white), 1), np.float32)
-    keys = unit_tokens(_compared(values, colours) @ basis.keys)
+    keys = unit_tokens(_compared(values, basis.blocks[0].shape[1], colours) @ basis.keys)
     return Tokens(grid, keys, np.concatenate([white, ones], axis=1))
 
 
-def _compared(joint: FloatArray, colours: FloatArray) -> FloatArray:
-    """(n, E) of all blocks and (n, 3) standardised colours → (n, E + 3), weighted as they count in a key."""
-    last, middle = np.split(joint, [LAST_LENGTH], axis=1)
+def _compared(joint: FloatArray, length: int, colours: FloatArray) -> FloatArray:
+    """All that frames are compared by, weighted as it counts.
+
+    Args:
+        joint: (n, E) of all blocks.
+        length: how many of E are the last block's.
+        colours: (n, 3), of mean 0 and spread 1.
+
+    Returns:
+        (n, E + 3).
+    """
+    last, middle = np.split(joint, [length], axis=1)
     parts = [unit_tokens(last), MIDDLE * unit_tokens(middle), COLOUR / np.sqrt(3) * colours]
     return np.concatenate(parts, axis=1, dtype=np.float32)
 

@@ -160,9 +160,7 @@ def held_back(logits: FloatArray, carried: FloatArray) -> FloatArray:
         carried: (h, w) log odds of the carried map, as `log_odds` gives them.
     """
     agreement = iou(logits > 0, carried > 0)
-    heard, free = (
-        np.float32(np.clip((agreement - low) / (high - low), 0, 1)) for low, high in (HEARD, FREE)
-    )
+    heard, free = (np.float32(np.clip((agreement - low) / (high - low), 0, 1)) for low, high in (HEARD, FREE))
     bounded = heard * CORRECTION * np.tanh(logits / CORRECTION) + CARRIED * carried
     return np.asarray(free * logits + (1 - free) * bounded, np.float32)
 
