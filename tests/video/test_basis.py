@@ -24,7 +24,7 @@ def split(left: float, right: float) -> FloatArray:
 
 
 def plain(*, middle: bool) -> Features:
-    """A last block that says the same of all patches, but for noise, and perhaps middle ones that tell halves."""
+    """A last block that says the same of all patches, and perhaps middle ones that tell two halves apart."""
     rng = np.random.default_rng(0)
     found = replace(encode(scene([])[0]), tokens=rng.normal(3, 0.1, (*GRID, 8)).astype(np.float32))
     if not middle:
