@@ -81,7 +81,7 @@ def find_basis(given: Sequence[tuple[RGB, Features]]) -> Basis:
 
 
 def projected(basis: Basis, image: RGB, features: Features) -> FloatArray:
-    """One frame (H, W, 3) uint8 and its features of the same model → (gh·gw, E + 3), small enough to store."""
+    """A frame (H, W, 3) uint8 and its features of the same model → (gh·gw, E + 3), small enough to store."""
     colours = (_colours(image, features.grid) - basis.colours[0]) / basis.colours[1]
     return np.concatenate([_project(_layers(features), basis.blocks), colours], axis=1)
 
