@@ -40,7 +40,7 @@ BATCH = 4
 RATE = 1e-2
 HEARD = (0.4, 0.8)
 """IoU of what the network draws with the carried map, up to which it says nothing, and from which it corrects
-the map as far as it may. It has seen a handful of frames: where the light changes, or what is behind, it errs
+the map as far as it may. It has seen a frame or two: where the light changes, or what is behind, it errs
 without bound."""
 FREE = (0.8, 0.95)
 """The same IoU, up to which it only corrects, and from which it draws alone."""
@@ -48,6 +48,8 @@ CORRECTION = 1.5
 """Log odds by which a network that is held back corrects the carried map at most."""
 CARRIED = 3.0
 """Weight of the carried map then; its log odds come divided by three."""
+ENOUGH = 4
+"""Given frames from which on a network has seen enough for its log odds to be added to the map's unbounded."""
 _SEEN = 0.1  # a window holds all patches that belong to the object by more than this
 _MARGIN = 2  # and so many patches around them
 _MEAN = np.array([123.7, 116.3, 103.5], np.float32)
@@ -126,7 +128,9 @@ def train(given: Sequence[Drawn], steps: int, *, seed: int = 0) -> OutlineNet:
     return net.eval().requires_grad_(False)
 
 
-def outline(net: OutlineNet, picture: FloatArray, tokens: FloatArray, share: FloatArray) -> Outline | None:
+def outline(
+    net: OutlineNet, picture: FloatArray, tokens: FloatArray, share: FloatArray, given: int = 1
+) -> Outline | None:
     """One object in one frame; None where there is nothing of it.
 
     Args:
@@ -134,6 +138,7 @@ def outline(net: OutlineNet, picture: FloatArray, tokens: FloatArray, share: Flo
         picture: from `working_picture`.
         tokens: from `token_input`.
         share: (gh, gw) how much of each patch is the object.
+        given: how many frames the network has seen.
     """
     window = _window(share)
     if window is None:
@@ -149,20 +154,23 @@ def outline(net: OutlineNet, picture: FloatArray, tokens: FloatArray, share: Flo
     with torch.inference_mode():
         asked = torch.from_numpy(seen)[None].contiguous(memory_format=torch.channels_last)
         logits = net(asked, torch.from_numpy(beside)[None])[0].numpy()
-    return Outline(held_back(logits, wide), (pixels[0].start, pixels[1].start))
+    return Outline(held_back(logits, wide, given), (pixels[0].start, pixels[1].start))
 
 
-def held_back(logits: FloatArray, carried: FloatArray) -> FloatArray:
+def held_back(logits: FloatArray, carried: FloatArray, given: int = 1) -> FloatArray:
     """What the network draws, as far as it goes with the carried map; else that map, corrected within bounds.
 
     Args:
         logits: (h, w) of the network.
         carried: (h, w) log odds of the carried map, as `log_odds` gives them.
+        given: how many frames the network has seen; the more, the less it is held back.
     """
     agreement = iou(logits > 0, carried > 0)
     heard, free = (np.float32(np.clip((agreement - low) / (high - low), 0, 1)) for low, high in (HEARD, FREE))
     bounded = heard * CORRECTION * np.tanh(logits / CORRECTION) + CARRIED * carried
-    return np.asarray(free * logits + (1 - free) * bounded, np.float32)
+    held = free * logits + (1 - free) * bounded
+    trust = np.float32(min((given - 1) / (ENOUGH - 1), 1))
+    return np.asarray(trust * (logits + CARRIED * carried) + (1 - trust) * held, np.float32)
 
 
 def _window(share: FloatArray) -> tuple[slice, slice] | None:

@@ -282,7 +282,8 @@ def _drawn(video: _Video, index: int, image: RGB, tokens: Tokens, shares: FloatA
     picture, inputs = outlines.working_picture(image, tokens.grid), outlines.token_input(tokens)
     found: dict[int, Outline] = {}
     for k, one in enumerate(video.ids):
-        line = outlines.outline(video.net, picture, inputs, shares[..., k + 1]) if there[k] else None
+        share, masks = shares[..., k + 1], len(video.given)
+        line = outlines.outline(video.net, picture, inputs, share, masks) if there[k] else None
         if line is not None:
             found[one] = line
     labels = outlines.to_labels(found, tokens.grid, video.size)

@@ -136,3 +136,12 @@ def test_a_network_that_disagrees_is_held_back(drawn: tuple[int, int], expected:
     found = held_back(logits, carried)
     assert found.shape == carried.shape
     assert ((found > 0) == inside(expected)).all()
+
+
+def test_a_network_that_saw_several_masks_is_heard_although_it_disagrees() -> None:
+    carried = np.full((4, 40), -0.5, np.float32)
+    carried[:, :10] = 0.5
+    logits = np.full((4, 40), -4.0, np.float32)
+    logits[:, :30] = 4.0
+    drawn = [int((held_back(logits, carried, given) > 0)[0].sum()) for given in (1, 4, 100)]
+    assert drawn == [10, 30, 30]
