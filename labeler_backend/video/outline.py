@@ -49,7 +49,7 @@ CORRECTION = 1.5
 CARRIED = 3.0
 """Weight of the carried map then; its log odds come divided by three."""
 ENOUGH = 4
-"""Given frames from which on a network has seen enough for its log odds to be added as they are to the map's."""
+"""Given frames from which on what a network draws is added to the map as it is: it has seen enough."""
 _SEEN = 0.1  # a window holds all patches that belong to the object by more than this
 _MARGIN = 2  # and so many patches around them
 _MEAN = np.array([123.7, 116.3, 103.5], np.float32)

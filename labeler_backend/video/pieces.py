@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from labeler_backend.masks.rle import BoolMask
 
 _PIECE = 0.1  # of the largest piece's area: counts wherever it is, as what something else hides in between
 _BIT = 0.025  # the same, if it is near
 _NEAR = 0.05  # of the side of the largest piece
+_CRUMB = 0.02  # of the largest mask that was given of an object
+_UNSURE = 0.2  # confidence
 
 
 def without_specks(mask: BoolMask) -> BoolMask:
@@ -28,6 +33,23 @@ def without_specks(mask: BoolMask) -> BoolMask:
     near = gaps <= _NEAR * np.sqrt(np.prod(pieces[largest, 2:4]))
     kept = (areas >= _PIECE * areas[largest]) | (near & (areas >= _BIT * areas[largest]))
     return np.asarray(np.concatenate([[False], kept])[labels], bool)
+
+
+def crumbs(
+    labels: npt.NDArray[np.uint16], confidence: Mapping[int, float], areas: Mapping[int, int]
+) -> BoolMask:
+    """(H, W) where an object is found that is hardly there: what has left is still seen in many a corner.
+
+    Args:
+        labels: (H, W) ids, 0 = none.
+        confidence: by id, in [0, 1].
+        areas: by id, pixels of the largest mask that was given of it.
+    """
+    found = np.bincount(labels.ravel(), minlength=max(areas) + 1)
+    nothing = [
+        one for one, area in areas.items() if confidence[one] < _UNSURE and found[one] < _CRUMB * area
+    ]
+    return np.asarray(np.isin(labels, nothing), bool)
 
 
 def tight_box(mask: BoolMask) -> tuple[int, int, int, int] | None:

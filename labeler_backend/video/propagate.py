@@ -16,6 +16,7 @@ from labeler_backend.video import outline as outlines
 from labeler_backend.video.basis import Basis, Tokens, find_basis, in_basis, projected
 from labeler_backend.video.outline import LabelMap, Outline
 from labeler_backend.video.outline_net import OutlineNet
+from labeler_backend.video.pieces import crumbs
 from labeler_backend.video.propagation import blended, confidence, presence
 from labeler_backend.video.source import BrokenFrame
 from labeler_backend.video.store import Store
@@ -95,6 +96,8 @@ class _Video:
     basis: Basis
     given: dict[int, Given]
     net: OutlineNet
+    areas: Mapping[int, int]
+    """Pixels of the largest mask that was given of each object."""
 
     def image(self, index: int) -> RGB:
         """(H, W, 3); all frames must have the size of the first."""
@@ -191,7 +194,8 @@ def _learned(frames: Frames, given: Mapping[int, LabelMap], encode: Encode) -> _
         drawn += outlines.drawn(image, labels, tokens, ids)
     size = next(iter(given.values())).shape
     net = outlines.train(drawn, outlines.steps_for(len(frames), len(given)))
-    return _Video(frames, encode, (size[0], size[1]), ids, given, basis, known, net)
+    areas = {one: max(int((labels == one).sum()) for labels in given.values()) for one in ids}
+    return _Video(frames, encode, (size[0], size[1]), ids, given, basis, known, net, areas)
 
 
 def shares_of(labels: LabelMap, ids: Sequence[int], grid: tuple[int, int]) -> FloatArray:
@@ -278,7 +282,8 @@ def _first_from_behind(start: int, after: int, both: bool) -> int:
 
 def _drawn(video: _Video, index: int, image: RGB, tokens: Tokens, shares: FloatArray) -> Carried:
     """Shares on the grid → pixels."""
-    there, sure = presence(shares), confidence(shares)
+    there = presence(shares)
+    sure = {one: float(found) for one, found in zip(video.ids, confidence(shares), strict=True)}
     picture, inputs = outlines.working_picture(image, tokens.grid), outlines.token_input(tokens)
     found: dict[int, Outline] = {}
     for k, one in enumerate(video.ids):
@@ -287,5 +292,6 @@ def _drawn(video: _Video, index: int, image: RGB, tokens: Tokens, shares: FloatA
         if line is not None:
             found[one] = line
     labels = outlines.to_labels(found, tokens.grid, video.size)
+    labels[crumbs(labels, sure, video.areas)] = 0
     seen = frozenset(int(one) for one in np.unique(labels) if one)
-    return Carried(index, labels, {one: float(c) for one, c in zip(video.ids, sure, strict=True)}, seen)
+    return Carried(index, labels, sure, seen)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from labeler_backend.video.pieces import object_box, without_specks
+from labeler_backend.video.pieces import crumbs, object_box, without_specks
 
 Rectangle = tuple[int, int, int, int]  # x, y, width, height
 BODY = (100, 60, 40, 50)
@@ -47,3 +47,19 @@ def test_specks_go_and_pieces_stay() -> None:
     mask[:4, :4] = True
     np.testing.assert_array_equal(without_specks(mask), clean)
     np.testing.assert_array_equal(without_specks(clean), clean)
+
+
+@pytest.mark.parametrize(
+    ("area", "confidence", "gone"),
+    [
+        pytest.param(100, 0.1, True, id="hardly anything, and unsure"),
+        pytest.param(100, 0.3, False, id="small, but sure: it may have gone far away"),
+        pytest.param(300, 0.1, False, id="unsure, but not small"),
+    ],
+)
+def test_crumbs(area: int, confidence: float, gone: bool) -> None:
+    labels = np.zeros((100, 100), np.uint16)
+    labels.ravel()[:area] = 7
+    labels[50:] = 3
+    found = crumbs(labels, {3: 0.1, 7: confidence, 9: 0.0}, {3: 5000, 7: 10_000, 9: 10_000})
+    np.testing.assert_array_equal(found, (labels == 7) & gone)
