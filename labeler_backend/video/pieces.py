@@ -46,9 +46,7 @@ def crumbs(
         areas: by id, pixels of the largest mask that was given of it.
     """
     found = np.bincount(labels.ravel(), minlength=max(areas) + 1)
-    nothing = [
-        one for one, area in areas.items() if confidence[one] < _UNSURE and found[one] < _CRUMB * area
-    ]
+    nothing = [one for one, area in areas.items() if confidence[one] < _UNSURE and found[one] < _CRUMB * area]
     return np.asarray(np.isin(labels, nothing), bool)
 
 
