@@ -299,7 +299,7 @@ def test_parts_of_an_answer_take_ids_that_are_free(kind: str, names: str | None,
     config = config_of(POINTS, tag, *([NAMES] if names else []))
     canvas = [(LEFT, OLD), (disc(20, 20, 9), f"{OLD}-1")]
     drawn = [one for mask, name in canvas for one in region(mask, name, "car", kind, "answer", names)]
-    halves = Answer((Answered(LEFT & ~disc(80, 84, 12) & (np.arange(SIZE[1]) // 3 != 26), 0.5),))
+    halves = Answer((Answered(LEFT & (np.abs(np.arange(SIZE[1]) - 80) > 3), 0.5),))
     found, _ = asked(
         point(80, 84, False), config=config, body=task(drafts=drawn), click=lambda prompt: halves
     )
