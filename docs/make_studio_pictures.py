@@ -58,7 +58,7 @@ def main() -> None:
         tasks = task_by_picture(studio, project)
         try:
             shoot_editor(page, args.url, tasks, args.out)
-            shoot_clicks(page, args.url, tasks["coffee"], args.out)
+            shoot_clicks(page, args.url, tasks["astronaut"], args.out)
             shoot_list(page, studio, project, args.url, args.out)
             shoot_status(page, studio, project, tasks, args.out)
         finally:
@@ -118,7 +118,7 @@ def settle(page: Page) -> None:
 
 
 def shoot_clicks(page: Page, url: str, task: int, out: Path) -> None:
-    """The tools, a click on an object, and one that takes a part of it away again."""
+    """The tools, a click on a face, and one that takes the collar of the suit away again."""
     open_task(page, url, task)
     page.evaluate("() => window.Htx.annotationStore.selected.deleteAllRegions()")
     page.click(_BELOW.format("auto-annotation-toggle"), force=True)
@@ -128,10 +128,10 @@ def shoot_clicks(page: Page, url: str, task: int, out: Path) -> None:
     page.locator(".lsf-tool_smart").first.hover()
     page.wait_for_timeout(1000)
     save(page, out / "studio-click-tool.jpg", EDITOR)
-    click_on(page, 0.45, 0.45)
+    click_on(page, 0.42, 0.32)
     save(page, out / "studio-click-first.jpg", EDITOR)
     page.locator(".lsf-label").first.click()  # the editor forgot it
-    click_on(page, 0.22, 0.6, "Control", "Alt")
+    click_on(page, 0.42, 0.5, "Control", "Alt")
     save(page, out / "studio-click-second.jpg", EDITOR)
 
 

@@ -18,7 +18,7 @@ from labeler_backend.studio.media.types import Access
 from labeler_backend.studio.tags import read_tags
 from labeler_backend.studio.video.checkup import frame_rates
 
-_NEVER_FIRE = {"brushlabels", "bitmasklabels"}  # their smart tool exists, and asks nobody
+_NEVER_FIRE = {"brushlabels", "bitmasklabels", "brush", "bitmask"}  # their smart tool exists, and asks nobody
 _TRIED_TASKS = 5
 _CONNECT = "Run labeler connect with the same --url, --ls-project and --backend."
 
@@ -97,7 +97,7 @@ def _dead_tools(xml: str, config: LabelingConfig) -> list[str]:
     return [
         tag.name
         for tag in read_tags(xml).controls
-        if (tag.kind in _NEVER_FIRE or (tag.kind == "rectanglelabels" and tag.name in answers))
+        if (tag.kind in _NEVER_FIRE or (tag.kind in ("rectanglelabels", "rectangle") and tag.name in answers))
         and not tag.says("smart", "false")
     ]
 

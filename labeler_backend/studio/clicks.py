@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import cv2
@@ -17,8 +17,9 @@ from labeler_backend.studio.prediction import Prediction
 from labeler_backend.studio.predictions import checked
 from labeler_backend.studio.prompting import Pointing
 from labeler_backend.studio.refining import Click, Meant, meant
-from labeler_backend.studio.regions import Place, mask_to_regions, shape_of
+from labeler_backend.studio.regions import mask_to_regions, shape_of
 from labeler_backend.studio.results import Item
+from labeler_backend.studio.tags import is_bare
 
 _SPECK = 0.1
 """Of the largest part of an object: smaller parts without a click do not become polygons of their own."""
@@ -80,12 +81,12 @@ def _in_its_tag(
         return []
     if own is not None and own.item["type"] in get_args(AnswerKind):
         kept = own.labels if not found.renamed and own.labels else (label,)
-        place = Place(str(own.item.get("from_name")), answer.image.name)
-        regions = _regions(asked, found, shown, own.item["type"], place, kept, answer)
-        if regions and not asked.config.validate({"result": regions}):
+        name, kind = str(own.item.get("from_name")), own.item["type"]
+        regions = _regions(asked, found, shown, kind, name, kept, answer)
+        unnamed = is_bare(kind) and not any(tag.image == answer.image for tag in asked.config.naming)
+        if regions and not unnamed and not asked.config.validate({"result": regions}):
             return regions
-    place = Place(answer.name, answer.image.name)
-    return _regions(asked, found, shown, answer.kind, place, (label,), answer)
+    return _regions(asked, found, shown, answer.kind, answer.name, (label,), answer)
 
 
 def _label(asked: Clicked, answer: AnswerTag, found: Meant) -> str | None:
@@ -101,7 +102,7 @@ def _regions(
     found: Meant,
     shown: Sequence[Shown],
     kind: str,
-    place: Place,
+    tag: str,
     labels: Sequence[str],
     answer: AnswerTag,
 ) -> list[dict[str, Any]]:
@@ -114,7 +115,7 @@ def _regions(
     regions = mask_to_regions(
         mask,
         kind,
-        replace(place, item_index=page),
+        asked.config.place(tag, kind, answer.image, page, labels),
         object_id=name,
         labels=labels,
         score=min(max(found.score, 0.0), 1.0),
@@ -135,7 +136,8 @@ def _apart_from(regions: Sequence[dict[str, Any]], name: str, taken: Collection[
     """The first keeps the id; further polygons get numbers that no region on the picture has."""
     numbers = (f"{object_of(name) or name}-{n}" for n in range(1, len(regions) + len(taken) + 1))
     free = (one for one in numbers if one not in taken and one != name)
-    return [region if region["id"] == name else {**region, "id": next(free)} for region in regions]
+    ids = {one: one if one == name else next(free) for one in dict.fromkeys(r["id"] for r in regions)}
+    return [{**region, "id": ids[region["id"]]} for region in regions]
 
 
 def _without_specks(mask: BoolMask, pointing: Pointing) -> BoolMask:

@@ -11,11 +11,13 @@ from typing import Any, Literal, cast, get_args
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from labeler_backend.masks.polygons import DEFAULT_MAX_POINTS
+from labeler_backend.studio.regions import Place
 from labeler_backend.studio.tags import (
     VARIABLE,
     ConfigError,
     ControlTag,
     ObjectTag,
+    is_bare,
     named_by,
     read_tags,
     static_labels,
@@ -24,7 +26,16 @@ from labeler_backend.studio.task_data import addresses
 from labeler_backend.studio.tuning import extra_of, tuned
 from labeler_backend.studio.video.tags import TrackTag, read_tracks
 
-AnswerKind = Literal["polygonlabels", "brushlabels", "bitmasklabels", "rectanglelabels"]
+AnswerKind = Literal[
+    "polygonlabels",
+    "brushlabels",
+    "bitmasklabels",
+    "rectanglelabels",
+    "polygon",
+    "brush",
+    "bitmask",
+    "rectangle",
+]
 PromptKind = Literal["keypointlabels", "rectanglelabels", "keypoint", "rectangle"]
 
 _CACHED_CONFIGS = 64  # projects at once; a config of 10,000 labels takes about 15 MB
@@ -64,7 +75,7 @@ class AnswerTag:
         name: the tag's name.
         image: what it labels.
         kind: the type of its regions.
-        labels: its static labels, in their order.
+        labels: its static labels, in their order; of a bare tag those of the `<Labels>` on the picture.
         label: what proposals take that no head has named; None where the tag has no static label.
         certain: False where `label` is only a guess.
         max_proposals: per page; one that shows several objects apart from each other counts once.
@@ -87,6 +98,15 @@ class AnswerTag:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelsTag:
+    """A `<Labels>`, which names what bare tags draw on a picture."""
+
+    name: str
+    image: ImageTag
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PromptTag:
     """A control tag whose points or boxes ask for a mask."""
 
@@ -106,6 +126,7 @@ class LabelingConfig:
         answers: at most one per picture.
         tracks: at most one per video.
         prompts: what people may click or draw to ask for a mask.
+        naming: the `<Labels>` of its pictures, in document order.
         notes: sentences: what in it gets no answer, and why.
     """
 
@@ -114,12 +135,28 @@ class LabelingConfig:
     answers: tuple[AnswerTag, ...]
     tracks: tuple[TrackTag, ...]
     prompts: tuple[PromptTag, ...]
+    naming: tuple[LabelsTag, ...]
     notes: tuple[str, ...]
     _interface: LabelInterface = field(repr=False, compare=False)
 
     def answer_for(self, image: ImageTag) -> AnswerTag | None:
         """The tag that proposals on this picture go to."""
         return next((answer for answer in self.answers if answer.image == image), None)
+
+    def place(self, name: str, kind: str, image: ImageTag, page: int | None, labels: Sequence[str]) -> Place:
+        """Where a region with these labels goes.
+
+        Args:
+            name: the control tag.
+            kind: the type of its regions; one without labels of its own is named by the `<Labels>` on the
+                picture that knows all of them, or else by the first.
+            image: what is labelled.
+            page: from 0; None where the picture has no pages.
+            labels: of the region.
+        """
+        beside = [tag for tag in self.naming if tag.image == image] if is_bare(kind) else []
+        knowing = [tag for tag in beside if set(labels) <= set(tag.labels)]
+        return Place(name, image.name, page, next((tag.name for tag in knowing + beside), None))
 
     def pages(self, data: Mapping[str, Any], image: ImageTag) -> list[str]:
         """The addresses of a task's pictures, in order; one unless the tag has `valueList`.
@@ -142,9 +179,11 @@ def read_config(xml: str, extra_params: Mapping[str, Any] | str | None = None) -
     """Reads a labelling config; the last ones are kept.
 
     The tag that answers on a picture: one that says `model_answer="true"`; else the first of PolygonLabels,
-    BrushLabels, BitmaskLabels and RectangleLabels in document order that does not say `smart="true"`; else
-    the first. Its label: the only one; else the one whose `predicted_values` holds `object` or `*`; else the
-    first, as a guess. The tag's `model_score_threshold`, `model_max_proposals`, `model_max_points` tune it.
+    BrushLabels, BitmaskLabels and RectangleLabels in document order that does not say `smart="true"`; else,
+    where a Labels names what they draw, the first such of Polygon, Brush, Bitmask and Rectangle; else the
+    first of all these. Its label: the only one; else the one whose `predicted_values` holds `object` or `*`;
+    else the first, as a guess. The tag's `model_score_threshold`, `model_max_proposals`, `model_max_points`
+    tune it.
     On a video the first VideoRectangle answers, with the labels of the Labels there.
 
     Args:
@@ -165,9 +204,14 @@ def _read(xml: str, extra_params: str | None) -> LabelingConfig:
     extra, notes = extra_of(extra_params)
     images, about_images = _images(tags.objects)
     chosen = {image: control for image in images if (control := _chosen(tags.controls, image)) is not None}
-    made = [_answer(control, image, extra) for image, control in chosen.items()]
+    made = [_answer(control, image, tags.controls, extra) for image, control in chosen.items()]
     tracked = list(read_tracks(tags.controls, tags.objects, extra))
     prompts = tuple(_prompts(tags.controls, images))
+    naming = tuple(
+        LabelsTag(control.name, image, static_labels(control))
+        for image in images
+        for control in _labels_beside(tags.controls, image)
+    )
     busy = {control.name for control in chosen.values()} | {prompt.name for prompt in prompts}
     busy |= {track.name for track, _ in tracked}
     notes += about_images
@@ -180,7 +224,7 @@ def _read(xml: str, extra_params: str | None) -> LabelingConfig:
             "<VideoRectangle> for a <Video>."
         )
     answers, tracks = tuple(answer for answer, _ in made), tuple(track for track, _ in tracked)
-    return LabelingConfig(xml, images, answers, tracks, prompts, tuple(notes), tags.interface)
+    return LabelingConfig(xml, images, answers, tracks, prompts, naming, tuple(notes), tags.interface)
 
 
 def _images(objects: Sequence[ObjectTag]) -> tuple[tuple[ImageTag, ...], list[str]]:
@@ -202,16 +246,22 @@ def _images(objects: Sequence[ObjectTag]) -> tuple[tuple[ImageTag, ...], list[st
 def _chosen(controls: Sequence[ControlTag], image: ImageTag) -> ControlTag | None:
     """Which control answers on this picture."""
     able = [c for c in controls if c.kind in get_args(AnswerKind) and image.name in c.targets]
+    if not _labels_beside(controls, image):
+        able = [c for c in able if not is_bare(c.kind)]
+    able.sort(key=lambda c: is_bare(c.kind))  # a bare <Rectangle> before <PolygonLabels> mostly only asks
     asked = [c for c in able if c.says("model_answer", "true")]
     plain = [c for c in able if not c.says("smart", "true")]
     return next(iter(asked + plain + able), None)
 
 
-def _answer(control: ControlTag, image: ImageTag, extra: Mapping[str, Any]) -> tuple[AnswerTag, list[str]]:
-    labels, label, certain = named_by(control)
+def _answer(
+    control: ControlTag, image: ImageTag, controls: Sequence[ControlTag], extra: Mapping[str, Any]
+) -> tuple[AnswerTag, list[str]]:
+    naming = _labels_beside(controls, image) if is_bare(control.kind) else [control]
+    labels, label, certain = named_by(*naming)
     tuning, notes = tuned(control.attributes, extra, str(control))
     if label is None:
-        notes.append(f"{control} has no <Label> with a fixed value, so nothing can be named: add one.")
+        notes.append(f"{naming[0]} has no <Label> with a fixed value, so nothing can be named: add one.")
     elif not certain:
         notes.append(
             f"Proposals in {control} come as {label!r} with a lower score, which is only a guess: "
@@ -228,15 +278,13 @@ def _prompts(controls: Sequence[ControlTag], images: Sequence[ImageTag]) -> Iter
             continue
         for image in images:
             if image.name in control.targets:
-                bare = not control.kind.endswith("labels")
-                labels = _labels_beside(controls, image) if bare else static_labels(control)
-                yield PromptTag(control.name, image, cast(PromptKind, control.kind), labels)
+                naming = _labels_beside(controls, image) if is_bare(control.kind) else [control]
+                yield PromptTag(control.name, image, cast(PromptKind, control.kind), named_by(*naming)[0])
 
 
-def _labels_beside(controls: Sequence[ControlTag], image: ImageTag) -> tuple[str, ...]:
-    """Of the `<Labels>` on the same picture, which name what bare tags draw."""
-    beside = [c for c in controls if c.kind == "labels" and image.name in c.targets]
-    return tuple(dict.fromkeys(name for control in beside for name in static_labels(control)))
+def _labels_beside(controls: Sequence[ControlTag], image: ImageTag) -> list[ControlTag]:
+    """The `<Labels>` on the same picture, which name what bare tags draw."""
+    return [c for c in controls if c.kind == "labels" and image.name in c.targets]
 
 
 def _unanswered(
@@ -255,6 +303,14 @@ def _unanswered(
         elif control.kind == "choices":
             yield f"{control} gets no answer until a head has been trained on this project."
         elif control.kind in get_args(AnswerKind) and "image" in map(kinds.get, control.targets):
+            if is_bare(control.kind) and not any(
+                c.kind == "labels" and set(c.targets) & set(control.targets) for c in controls
+            ):
+                yield (
+                    f"{control} gets no answer, because nothing names what it draws: "
+                    f"add <Labels> whose toName is the name of its <Image>."
+                )
+                continue
             yield (
                 f"{control} gets no answer, because another tag answers on its picture: "
                 f'write model_answer="true" into the one that shall.'

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labeler_backend.masks.rle import BoolMask
 from labeler_backend.proposals.types import Proposal
 from labeler_backend.studio.config import AnswerTag, ImageTag, LabelingConfig
 from labeler_backend.studio.identity import object_ids
 from labeler_backend.studio.prediction import GUESSED, Prediction
-from labeler_backend.studio.regions import Place, mask_to_regions
+from labeler_backend.studio.regions import mask_to_regions
+from labeler_backend.studio.results import Item, id_of, page_of
 from labeler_backend.studio.showing import showing
 
 _LOG = logging.getLogger(__name__)
@@ -59,20 +59,30 @@ def prediction(
         answer = config.answer_for(image)
         if answer is not None:
             for page in pages.get(image.name, ()):
-                regions += _page_regions(task_id, answer, page)
+                regions += _page_regions(task_id, config, answer, page)
     looked_at = [page.confidence for found in pages.values() for page in found]
     looked_at += [track["score"] for track in tracks]
     return checked(config, [*regions, *tracks], model_version, min(looked_at, default=0.0))
 
 
-def _page_regions(task_id: int, answer: AnswerTag, page: Page) -> Iterator[dict[str, Any]]:
+def _page_regions(
+    task_id: int, config: LabelingConfig, answer: AnswerTag, page: Page
+) -> Iterator[dict[str, Any]]:
     learned = any(p.label is not None for p in page.proposals)
     shown = showing(answer, learned=learned).of(page.proposals)
     for name, proposal in _named(task_id, answer.image, page, shown):
         label, certain = _label(answer, proposal.label)
         if label is not None:
             score = proposal.score if certain else proposal.score * GUESSED
-            yield from _regions(answer, page, name, proposal.mask, label, score)
+            yield from mask_to_regions(
+                proposal.mask,
+                answer.kind,
+                config.place(answer.name, answer.kind, answer.image, page.index, [label]),
+                object_id=name,
+                labels=[label],
+                score=min(max(score, 0.0), 1.0),
+                max_points=answer.max_points,
+            )
 
 
 def _named(
@@ -90,20 +100,6 @@ def _label(answer: AnswerTag, named: str | None) -> tuple[str | None, bool]:
     return answer.label, answer.certain
 
 
-def _regions(
-    answer: AnswerTag, page: Page, name: str, mask: BoolMask, label: str, score: float
-) -> list[dict[str, Any]]:
-    return mask_to_regions(
-        mask,
-        answer.kind,
-        Place(answer.name, answer.image.name, page.index),
-        object_id=name,
-        labels=[label],
-        score=min(max(score, 0.0), 1.0),
-        max_points=answer.max_points,
-    )
-
-
 def checked(
     config: LabelingConfig,
     regions: Sequence[Mapping[str, Any]],
@@ -114,13 +110,21 @@ def checked(
 
     Without a `score` it is that of the best region.
     """
-    result = []
-    for region in regions:
-        errors = config.validate({"result": [region]})
+    result: list[dict[str, Any]] = []
+    for items in _by_region(regions):
+        errors = config.validate({"result": items})
         if errors:
-            _LOG.warning("A region of %s is left out: %.200s", region["from_name"], errors[0])
+            _LOG.warning("A region of %s is left out: %.200s", items[0]["from_name"], errors[0])
         else:
-            result.append(dict(region))
+            result += map(dict, items)
     if score is None:
         score = max((region["score"] for region in result), default=0.0)
     return Prediction(result=result, score=min(max(score, 0.0), 1.0), model_version=model_version)
+
+
+def _by_region(items: Sequence[Item]) -> list[list[Item]]:
+    """What has one id belongs together: the labels of a bare tag's region are valid beside it alone."""
+    found: dict[tuple[object, ...], list[Item]] = {}
+    for item in items:
+        found.setdefault((id_of(item), item.get("to_name"), page_of(item)), []).append(item)
+    return list(found.values())

@@ -109,6 +109,11 @@ def read_tags(xml: str) -> Tags:
     return Tags(objects, controls, interface)
 
 
+def is_bare(kind: str) -> bool:
+    """Whether regions of a type hold no labels themselves: `<Labels>` with the same id name them."""
+    return not kind.endswith("labels")
+
+
 def static_labels(control: ControlTag) -> tuple[str, ...]:
     """Labels that stand in the config itself, not in the data of tasks."""
     return tuple(name for name in control.labels if not VARIABLE.fullmatch(name))

@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ _CHOSEN = """label => Array.from(window.Htx.annotationStore.selected.names.value
 _SUGGESTED = (
     "() => Array.from(window.Htx.annotationStore.selected.suggestions.values()).map(one => one.cleanId)"
 )
+_SELECTED = "() => window.Htx.annotationStore.selected.regionStore.selection.size === 1"
 _SMART = ("key-point-tool", "rectangle-tool")
 _CHANGED = 12  # of 255 in any channel: regions are filled with a fifth of their colour, much more than noise
 
@@ -133,6 +134,8 @@ def smart_tool(page: Page, label: str, *, tool: int = 0, auto_accept: bool = Tru
         if toggle.is_checked() != wanted:
             toggle.click(force=True)
     chosen = page.locator(f".lsf-toolbar__smart [aria-label={_SMART[tool]}]")
+    if not chosen.count():  # the only one is the button itself
+        chosen = page.locator(".lsf-tool_smart")
     for _ in _SMART:  # each press goes on to the next one
         if "lsf-tool_active" not in (chosen.get_attribute("class") or ""):
             page.locator(".lsf-tool_smart").first.click()
@@ -154,17 +157,29 @@ def pressed(
     Alt says "not this"; Control starts on a region instead of selecting it.
     """
     with page.expect_response(lambda answer: "/interactive-annotating" in answer.url) as sent:
-        for key in keys:
-            page.keyboard.down(key)
-        page.mouse.move(*_on_page(page, start))
-        page.mouse.down()
-        if end is not None:
-            page.mouse.move(*_on_page(page, end), steps=8)
-        page.mouse.up()
-        for key in keys:
-            page.keyboard.up(key)
+        _press(page, start, end, keys)
     assert "errors" not in sent.value.json(), sent.value.text()
     page.wait_for_function("() => !window.Htx.awaitingSuggestions")
+
+
+def selected(page: Page, place: tuple[float, float], *keys: str) -> None:
+    """A click at x, y in percent of the picture, with keys held, that selects the region there."""
+    _press(page, place, None, keys)
+    page.wait_for_function(_SELECTED)
+
+
+def _press(
+    page: Page, start: tuple[float, float], end: tuple[float, float] | None, keys: Iterable[str]
+) -> None:
+    for key in keys:
+        page.keyboard.down(key)
+    page.mouse.move(*_on_page(page, start))
+    page.mouse.down()
+    if end is not None:
+        page.mouse.move(*_on_page(page, end), steps=8)
+    page.mouse.up()
+    for key in keys:
+        page.keyboard.up(key)
 
 
 def suggested(page: Page) -> list[str]:

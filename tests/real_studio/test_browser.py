@@ -30,6 +30,12 @@ BRUSH = f"""<View>
   </BrushLabels>
 </View>"""
 
+NAMED_BESIDE = f"""<View>
+  <Image name="image" value="$image"/>
+  <Polygon name="shape" toName="image" smart="false" {TUNING}/>
+  <Labels name="names" toName="image"><Label value="thing" background="#00ff00"/></Labels>
+</View>"""
+
 
 @pytest.fixture(scope="module")
 def page(studio: Studio) -> Iterator[Page]:
@@ -58,6 +64,7 @@ def _overlap(page: Page, truth: BoolMask) -> float:
         pytest.param(CONFIG, 0, id="polygons"),
         pytest.param(CONFIG, 2, id="polygons on a picture stored on its side"),
         pytest.param(BRUSH, 1, id="brush"),
+        pytest.param(NAMED_BESIDE, 0, id="polygons that a Labels tag names"),
     ],
 )
 def test_proposals_are_drawn_where_the_masks_are_and_submitted(
@@ -78,7 +85,8 @@ def test_proposals_are_drawn_where_the_masks_are_and_submitted(
     client.retrieve_predictions(project)
     [(task, [prediction])] = client.predictions(project).items()
 
-    open_task(page, studio, project, task, len(prediction["result"]))
+    ids = {one["id"] for one in prediction["result"]}
+    open_task(page, studio, project, task, len(ids))
     keep(page, artifacts / f"{request.node.callspec.id.replace(' ', '-')}.png")
     assert _overlap(page, _masks(small_labeler, pictures[which])) >= FITS
 
@@ -87,10 +95,10 @@ def test_proposals_are_drawn_where_the_masks_are_and_submitted(
     assert sent.value.status == 201
     [annotation] = client.call("GET", f"/api/tasks/{task}")["annotations"]
     assert annotation["parent_prediction"] == prediction["id"]
-    assert {one["id"]: one["value"] for one in annotation["result"]} == {
-        one["id"]: one["value"] for one in prediction["result"]
+    assert {(one["id"], one["type"]): one["value"] for one in annotation["result"]} == {
+        (one["id"], one["type"]): one["value"] for one in prediction["result"]
     }
-    wanted = {"accepted": len(prediction["result"]), "edited": 0, "rejected": 0, "drawn": 0}
+    wanted = {"accepted": len(ids), "edited": 0, "rejected": 0, "drawn": 0}
     assert shared_backend.counts(client.uid(project), **wanted) == wanted
 
 

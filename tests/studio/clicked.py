@@ -21,6 +21,7 @@ from tests.studio.made import config_of, control, through_json
 POINTS = control("KeyPointLabels", "kp", "car,tree", 'smart="true"')
 BOXES = control("RectangleLabels", "box", "car,tree", 'smart="true"')
 POLYGONS = control("PolygonLabels", "polygon", "car,tree", 'smart="false"')
+NAMES = control("Labels", "names", "car,tree")
 CONFIG = config_of(POINTS, BOXES, POLYGONS)
 SCENE = scene()
 
@@ -72,9 +73,11 @@ def region(
     label: str = "car",
     kind: str = "polygonlabels",
     tag: str = "polygon",
+    names: str | None = None,
 ) -> list[dict[str, Any]]:
-    """A mask as it lies on the picture in Label Studio."""
-    return mask_to_regions(mask, kind, Place(tag, "image"), object_id=name, labels=[label], score=0.5)
+    """A mask as it lies on the picture in Label Studio, named by itself or by the `<Labels>` `names`."""
+    place = Place(tag, "image", labels_name=names)
+    return mask_to_regions(mask, kind, place, object_id=name, labels=[label], score=0.5)
 
 
 def task(

@@ -10,10 +10,12 @@ import pytest
 from labeler_backend.masks.metrics import iou
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.prompts.types import Answer, Answered, Prompt
+from labeler_backend.studio.prediction import Prediction
 from tests.prompts.made import LEFT, RIGHT, SIZE, disc
 from tests.studio.clicked import (
     BOXES,
     CONFIG,
+    NAMES,
     POINTS,
     POLYGONS,
     accepted,
@@ -219,6 +221,33 @@ def test_answers_are_of_the_config_s_tag(tag: str) -> None:
     assert iou(masks(found)[0], LEFT) > least
 
 
+@pytest.mark.parametrize("tag", ["Polygon", "Brush", "Bitmask", "Rectangle"])
+def test_answers_in_a_bare_tag_are_named_by_the_labels_beside_it(tag: str) -> None:
+    """As the editor writes them: two items of one id, the second with the labels."""
+    config = config_of(POINTS, control(tag, "answer", "", 'smart="false"'), NAMES)
+    shape, labels = asked(point(80, 84, label="tree"), config=config)[0].result
+    assert (shape["type"], shape["from_name"]) == (tag.lower(), "answer")
+    assert (labels["type"], labels["from_name"]) == ("labels", "names")
+    assert labels["value"] == {**shape["value"], "labels": ["tree"]}
+    same = ("id", "to_name", "original_width", "original_height", "image_rotation")
+    assert [labels[key] for key in same] == [shape[key] for key in same]
+
+    drawn = region(LARGER, kind=tag.lower(), tag="answer", names="names")
+    found, notes = asked(point(80, 142, False, "tree"), config=config, body=task(drafts=drawn))
+    assert [one["id"] for one in found.result] == [OLD, OLD]
+    assert [one["type"] for one in found.result] == [tag.lower(), "labels"]
+    assert found.result[1]["value"]["labels"] == ["car"]
+    assert masks(found)[0].sum() < masks(Prediction(result=drawn, score=0.0, model_version=""))[0].sum()
+    assert notes == []
+
+
+def test_a_bare_region_that_nothing_names_goes_to_the_answering_tag() -> None:
+    config = config_of(POINTS, control("Brush", "brush", "", 'smart="false"'), POLYGONS)
+    drawn = region(LARGER, kind="brush", tag="brush")
+    answer = only(asked(point(80, 142, False), config=config, body=task(drafts=drawn))[0])
+    assert (answer["id"], answer["type"], answer["from_name"]) == (OLD, "polygonlabels", "polygon")
+
+
 def test_a_region_of_another_tag_stays_of_it() -> None:
     config = config_of(POINTS, POLYGONS, control("BrushLabels", "brush", "car,tree", 'smart="false"'))
     brush = region(LARGER, kind="brushlabels", tag="brush")
@@ -235,6 +264,10 @@ def test_a_region_of_another_tag_stays_of_it() -> None:
     }
     answer = only(asked(point(80, 56, False), config=config, body=task(drafts=[ellipse]))[0])
     assert (answer["id"], answer["type"], answer["from_name"]) == (OLD, "polygonlabels", "polygon")
+    config = config_of(POINTS, POLYGONS, control("Brush", "bare", "", 'smart="false"'), NAMES)
+    drawn = region(LARGER, kind="brush", tag="bare", names="names")
+    found, _ = asked(point(80, 142, False), config=config, body=task(drafts=drawn))
+    assert [(one["id"], one["from_name"]) for one in found.result] == [(OLD, "bare"), (OLD, "names")]
 
 
 def test_a_negative_click_in_a_box_cuts_the_object_in_it() -> None:
@@ -253,14 +286,25 @@ def test_one_part_of_an_object_changes_alone() -> None:
     assert iou(masks(found)[0], RIGHT) > 0.85
 
 
-def test_parts_of_an_answer_take_ids_that_are_free() -> None:
-    drawn = [*region(LEFT), *region(disc(20, 20, 9), f"{OLD}-1")]
+@pytest.mark.parametrize(
+    ("kind", "names", "types"),
+    [
+        pytest.param("polygonlabels", None, ["polygonlabels"], id="with labels of its own"),
+        pytest.param("polygon", "names", ["polygon", "labels"], id="with labels beside it"),
+    ],
+)
+def test_parts_of_an_answer_take_ids_that_are_free(kind: str, names: str | None, types: list[str]) -> None:
+    labels = "" if names else "car,tree"
+    tag = control("Polygon" if names else "PolygonLabels", "answer", labels, 'smart="false"')
+    config = config_of(POINTS, tag, *([NAMES] if names else []))
+    canvas = [(LEFT, OLD), (disc(20, 20, 9), f"{OLD}-1")]
+    drawn = [one for mask, name in canvas for one in region(mask, name, "car", kind, "answer", names)]
+    halves = Answer((Answered(LEFT & (np.abs(np.arange(SIZE[1]) - 80) > 3), 0.5),))
     found, _ = asked(
-        point(80, 84, False), *[point(80, y, False) for y in range(48, 124, 4)], body=task(drafts=drawn)
+        point(80, 84, False), config=config, body=task(drafts=drawn), click=lambda prompt: halves
     )
-    ids = [one["id"] for one in found.result]
-    assert f"{OLD}-1" not in ids
-    assert len(set(ids)) == len(ids)
+    wanted = [(name, one) for name in (OLD, f"{OLD}-2") for one in types]
+    assert [(one["id"], one["type"]) for one in found.result] == wanted
 
 
 def test_a_new_object_never_takes_the_id_of_another_region() -> None:

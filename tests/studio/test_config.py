@@ -8,6 +8,7 @@ import pytest
 
 from labeler_backend.errors import InputError
 from labeler_backend.studio.config import ConfigError, ImageTag, LabelingConfig, read_config
+from labeler_backend.studio.regions import Place
 from tests.studio.made import config_of, control
 
 IMAGE = ImageTag("image", "image", many=False)
@@ -20,6 +21,13 @@ RECOMMENDED = """<View>
  <PolygonLabels name="polygon" toName="image" smart="false"><Label value="car"/><Label value="person"/></PolygonLabels>
  <BrushLabels name="brush" toName="image" smart="false"><Label value="car"/><Label value="person"/></BrushLabels>
 </View>"""  # noqa: E501
+
+
+NAMES = control("Labels", "names", labels="x,y")
+
+
+def bare(tag: str, name: str, attributes: str = "") -> str:
+    return control(tag, name, labels="", attributes=attributes)
 
 
 def notes_of(config: LabelingConfig, word: str) -> list[str]:
@@ -57,6 +65,23 @@ def notes_of(config: LabelingConfig, word: str) -> list[str]:
             id="the one that says so, smart or not",
         ),
         pytest.param([control("KeyPointLabels", "k"), control("EllipseLabels", "e")], None, id="none"),
+        pytest.param([NAMES, bare("Brush", "a"), bare("Polygon", "b")], "a", id="the first of bare ones"),
+        pytest.param([bare("Bitmask", "a"), NAMES], "a", id="a bare one before its labels"),
+        pytest.param([bare("Brush", "a")], None, id="a bare one that nothing names"),
+        pytest.param(
+            [NAMES, bare("Rectangle", "a"), control("PolygonLabels", "b")], "b", id="not what is bare"
+        ),
+        pytest.param(
+            [NAMES, control("RectangleLabels", "a", attributes='smart="true"'), bare("Polygon", "b")],
+            "b",
+            id="what is bare before what is smart",
+        ),
+        pytest.param(
+            [NAMES, bare("Polygon", "a", 'model_answer="true"'), control("BrushLabels", "b")],
+            "a",
+            id="a bare one that says so",
+        ),
+        pytest.param([NAMES, bare("Rectangle", "a")], "a", id="a bare box"),
     ],
 )
 def test_which_tag_answers(controls: list[str], answers: str | None) -> None:
@@ -93,6 +118,32 @@ def test_which_label_unnamed_proposals_take(labels: str, label: str | None, cert
     [answer] = config.answers
     assert (answer.label, answer.certain) == (label, certain)
     assert bool(notes_of(config, "tag")) is (not certain)
+    config = config_of(bare("Brush", "answer"), f'<Labels name="tag" toName="image">{labels}</Labels>')
+    [answer] = config.answers
+    assert (answer.label, answer.certain) == (label, certain)
+    assert len(config.notes) == (not certain)
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "named"),
+    [
+        pytest.param("polygonlabels", ["a"], None, id="labels of its own"),
+        pytest.param("polygon", ["a"], "first", id="the first that knows it"),
+        pytest.param("brush", ["c"], "second", id="the second that knows it"),
+        pytest.param("brush", ["b", "c"], "second", id="both labels"),
+        pytest.param("bitmask", ["a", "c"], "first", id="no one knows both"),
+        pytest.param("rectangle", ["?"], "first", id="no one knows it"),
+    ],
+)
+def test_which_labels_name_a_region(kind: str, labels: list[str], named: str | None) -> None:
+    config = config_of(
+        control("Labels", "other", labels="a,b,c", to="right"),
+        control("Labels", "first", labels="a,b"),
+        control("Labels", "second", labels="b,c"),
+        image='<Image name="image" value="$image"/><Image name="right" value="$other"/>',
+    )
+    place = config.place("tag", kind, IMAGE, 1, labels)
+    assert place == Place("tag", "image", 1, named)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +210,10 @@ def test_a_box_answer_that_is_not_switched_off_also_prompts() -> None:
     [
         pytest.param(control("Choices", "c"), "until a head has been trained", id="choices"),
         pytest.param(control("EllipseLabels", "e"), "only masks and boxes", id="ellipse"),
-        pytest.param('<Polygon name="p" toName="image"/>', "only masks and boxes", id="bare polygon"),
+        pytest.param('<Polygon name="p" toName="image"/>', "add <Labels>", id="nothing names a bare polygon"),
+        pytest.param(
+            '<Polygon name="p" toName="image"/>' + control("Labels", "n"), "model_answer", id="a bare second"
+        ),
         pytest.param(control("BrushLabels", "b", to="gone"), "'gone'", id="toName of nothing"),
         pytest.param(
             '<Video name="v" value="$v"/>' + control("TimelineLabels", "r", to="v"),

@@ -134,6 +134,11 @@ def down(fake: FakeStudio) -> None:
 
 BRUSH = CONFIG.replace("Polygon", "Brush")
 BOX = CONFIG.replace("Polygon", "Rectangle")
+BARE = """<View>
+  <Image name="image" value="$image"/>
+  <{} name="shape" toName="image"/>
+  <Labels name="names" toName="image"><Label value="a"/></Labels>
+</View>"""
 
 
 @pytest.mark.parametrize(
@@ -187,6 +192,22 @@ BOX = CONFIG.replace("Polygon", "Rectangle")
             "polygon: smart is true where it is not said",
             'smart="false"',
             id="brush without smart",
+        ),
+        pytest.param(
+            set_config(BARE.format("Brush")),
+            "smart tools",
+            "wrong",
+            "shape",
+            'smart="false"',
+            id="bare brush",
+        ),
+        pytest.param(
+            set_config(BARE.format("Rectangle")),
+            "smart tools",
+            "wrong",
+            "shape",
+            'smart="false"',
+            id="bare answer box",
         ),
         pytest.param(
             set_config(BOX.replace(' smart="false"', "")),

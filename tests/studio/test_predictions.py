@@ -49,6 +49,20 @@ def test_proposals_become_regions_of_the_answer_tag(tag: str) -> None:
         assert iou(objects[0].mask, ring()) > 0.95
 
 
+@pytest.mark.parametrize("tag", ["Polygon", "Brush", "Bitmask", "Rectangle"])
+def test_proposals_in_a_bare_tag_are_named_by_the_labels_beside_it(tag: str) -> None:
+    config = config_of(control(tag, "shape", ""), control("Labels", "names", "car"))
+    answer = predicted(config, found(ASIDE, 0.5), found(ring(), 0.8))
+    assert [(r["type"], r["from_name"]) for r in answer.result] == [
+        (tag.lower(), "shape"),
+        ("labels", "names"),
+    ] * 2
+    assert [r["id"] for r in answer.result[::2]] == [r["id"] for r in answer.result[1::2]]
+    reading = read_result(through_json(answer.result))
+    assert [(o.labels, o.score) for o in reading.objects] == [(("car",), 0.8), (("car",), 0.5)]
+    assert (reading.others, reading.notes) == ([], [])
+
+
 def test_a_box_is_that_of_the_mask() -> None:
     [region] = predicted(config_of(control("RectangleLabels")), found(ring())).result
     x, y, w, h = found(ring()).box
