@@ -57,3 +57,13 @@ def layered(tokens: FloatArray, middle: HalfArray | None) -> FloatArray:
     if middle is None:
         return tokens
     return np.concatenate([tokens, middle], axis=-1, dtype=np.float32)
+
+
+def unit_layers(features: Features) -> list[FloatArray]:
+    """(gh, gw, C) at unit length each: of the last block, and of those between where they were computed."""
+    length = features.tokens.shape[-1]
+    layers: list[FloatArray] = [features.tokens]
+    if features.middle is not None:
+        between = features.middle.astype(np.float32)
+        layers += np.split(between, between.shape[-1] // length, axis=-1)
+    return [unit_tokens(layer) for layer in layers]

@@ -85,7 +85,7 @@ def colour_evidence(colours: npt.NDArray[np.int32], soft: FloatImage, clip: floa
     flat, total = colours.ravel(), BINS**3
     shape = (BINS, BINS, BINS)
     inside = np.asarray(np.bincount(flat, soft.ravel(), total), np.float64).reshape(shape)
-    outside = np.asarray(np.bincount(flat, 1 - soft.ravel(), total), np.float64).reshape(shape)
+    outside = np.asarray(np.bincount(flat, np.maximum(1 - soft.ravel(), 0), total), np.float64).reshape(shape)
     prior = 3e-4  # a colour seen once says little
     ratio = np.log(_smoothed(inside) + prior) - np.log(_smoothed(outside) + prior)
     return np.asarray(np.clip(ratio, -clip, clip).astype(np.float32).ravel()[colours], np.float32)

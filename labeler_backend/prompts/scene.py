@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from labeler_backend.backbone.features import Features, FloatArray, unit_tokens
+from labeler_backend.backbone.features import Features, FloatArray, unit_layers, unit_tokens
 from labeler_backend.masks.refine import GUIDE_PIXELS, Canvas, prepare
 from labeler_backend.masks.rle import RLE, decode
 from labeler_backend.media import RGB
@@ -18,6 +18,9 @@ from labeler_backend.prompts.types import FloatMap
 
 COMPONENTS = 32
 """Of a token, the strongest, that are kept."""
+MIDDLE = 2.0
+"""Length of what the blocks in between say in a token; the last block's is 1. That one says what a patch is
+of, those before it how it looks (as for videos: see `video/basis.py`)."""
 COUPLING = 16
 """The strongest of them, whose steps between neighbours weaken couplings."""
 COLOUR_EDGE = 60.0
@@ -62,7 +65,8 @@ class Scene:
     Attributes:
         canvas: for refinement.
         pool: its proposals.
-        tokens: (gh, gw, ≤ COMPONENTS) float32, principal components of unit tokens, the strongest first.
+        tokens: (gh, gw, ≤ COMPONENTS) float32, principal components of the unit tokens of the last block and
+            of those in between, side by side and at unit length together, the strongest first.
         down: (h - 1, w) how alike each working pixel and the one below it are, in (0, 1].
         right: (h, w - 1) the same with the one to the right.
     """
@@ -95,9 +99,18 @@ def prepare_scene(image: RGB, features: Features, pool: Sequence[Proposed]) -> S
     canvas = prepare(image, features.grid)
     unit = unit_tokens(features.tokens)
     picture = np.asarray(canvas.fine.image[..., :3] * 255, np.uint8)
-    tokens = strongest(unit)
+    tokens = strongest(_together(features))
     down, right = couplings(picture, tokens[..., :COUPLING])
     return Scene(canvas, _pool(pool, unit), tokens, down, right)
+
+
+def _together(features: Features) -> FloatArray:
+    """(gh, gw, C + M) tokens of all blocks at unit length."""
+    last, *between = unit_layers(features)
+    length = MIDDLE / np.sqrt(max(1, len(between)))
+    return unit_tokens(
+        np.concatenate([last, *(length * layer for layer in between)], axis=-1, dtype=np.float32)
+    )
 
 
 def strongest(unit: FloatArray, rounds: int = 3) -> FloatArray:

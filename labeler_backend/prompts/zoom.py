@@ -14,7 +14,7 @@ MARGIN = 0.5
 """Around the object, of its longer side."""
 SMALLEST = 160
 """Side of a window in pixels: an enlarged blur shows nothing new."""
-LARGEST = 0.6
+LARGEST = 0.8
 """Of the picture's longer side: past it there is little to win."""
 STEP = 1.4
 """Between the sides that windows have. Few sides at few places, so that click after click looks at the same

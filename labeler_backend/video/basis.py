@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from labeler_backend.backbone.features import Features, FloatArray, unit_tokens
+from labeler_backend.backbone.features import Features, FloatArray, unit_layers, unit_tokens
 from labeler_backend.media import RGB
 
 LAST_LENGTH = 96
@@ -122,13 +122,8 @@ def _project(layers: Sequence[FloatArray], blocks: Sequence[FloatArray]) -> Floa
 
 
 def _layers(features: Features) -> list[FloatArray]:
-    """(gh·gw, C) at unit length: of the last block, and of those between where they were computed."""
-    length = features.tokens.shape[-1]
-    flat: list[FloatArray] = [features.tokens.reshape(-1, length)]
-    if features.middle is not None:
-        between = features.middle.reshape(len(flat[0]), -1).astype(np.float32)
-        flat += np.split(between, between.shape[1] // length, axis=1)
-    return [unit_tokens(layer) for layer in flat]
+    """Per block (gh·gw, C) at unit length."""
+    return [layer.reshape(-1, layer.shape[-1]) for layer in unit_layers(features)]
 
 
 def _principal(layers: Sequence[FloatArray], length: int) -> FloatArray:
