@@ -65,10 +65,7 @@ def boxed(scene: Scene, box: tuple[int, int, int, int]) -> FloatMap:
     y1, x1 = max(y0 + 1, -(-box[2] * h // height)), max(x0 + 1, -(-box[3] * w // width))
     inside = np.zeros((h, w), bool)
     inside[y0:y1, x0:x1] = True
-    ellipse = np.zeros((h, w), np.uint8)
-    centre, axes = ((x0 + x1) // 2, (y0 + y1) // 2), (max(1, (x1 - x0) // 2), max(1, (y1 - y0) // 2))
-    cv2.ellipse(ellipse, centre, axes, 0, 0, 360, 1, -1)
-    found = [Region((ellipse > 0) & inside, float(np.log(ELLIPSE)))]
+    found = [Region(ellipse_in((h, w), (y0, x0, y1, x1)), float(np.log(ELLIPSE)))]
     ground, standing = _look(scene, ~inside), standing_out(scene, inside)
     clear = np.clip(standing, -1, 1)
     everything = float(np.maximum(clear, 0)[inside].sum()) + 1e-6
@@ -106,6 +103,16 @@ def _fit(mask: BoolMask, box: tuple[int, int, int, int]) -> float:
     return float(own / ((box[2] - box[0]) * (box[3] - box[1])))
 
 
+def ellipse_in(size: tuple[int, int], box: tuple[int, int, int, int]) -> BoolMask:
+    """(H, W) bool of `size`: the ellipse in a box y0, x0, y1, x1, for where nothing is known of what it holds."""
+    ellipse, (y0, x0, y1, x1) = np.zeros(size, np.uint8), box
+    centre, axes = ((x0 + x1) // 2, (y0 + y1) // 2), (max(1, (x1 - x0) // 2), max(1, (y1 - y0) // 2))
+    cv2.ellipse(ellipse, centre, axes, 0, 0, 360, 1, -1)
+    inside = np.zeros(size, bool)
+    inside[y0:y1, x0:x1] = True
+    return (ellipse > 0) & inside
+
+
 def standing_out(scene: Scene, inside: BoolMask) -> FloatMap:
     """How far each patch is from looking like the ground outside a box, wherever that lies.
 
@@ -135,4 +142,5 @@ def standing_out(scene: Scene, inside: BoolMask) -> FloatMap:
     rim = distance[(around & ~box).ravel()]
     standing = (distance - np.percentile(rim, TYPICAL)) / (rim.std() + _SPREAD_LEAST) - CLEAR
     patches = np.clip(standing, -CLIP, CLIP).astype(np.float32).reshape(gh, gw)
-    return np.asarray(cv2.resize(patches, inside.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+    smooth = cv2.resize(patches, inside.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(smooth, -CLIP, CLIP), np.float32)

@@ -140,6 +140,13 @@ def test_evidence_of_one_colour_is_nothing() -> None:
     np.testing.assert_allclose(colour_evidence(colours, soft), 0, atol=1e-3)
 
 
+def test_evidence_where_rounding_leaves_more_than_all() -> None:
+    """Votes that add up to a little over 1 leave less than nothing of the ground."""
+    colours = colour_bins(painted(disc((40, 40), 20, 20, 9), 4))
+    soft = np.full(colours.shape, np.nextafter(np.float32(1), np.float32(2)))
+    assert np.isfinite(colour_evidence(colours, soft)).all()
+
+
 def picture(*boxes: tuple[int, int, int, int, bool]) -> BoolMask:
     """(100, 100) with boxes y, x, height, width set or cleared, in this order."""
     mask = np.zeros((100, 100), bool)

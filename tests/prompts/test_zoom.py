@@ -29,7 +29,7 @@ def box(y: int, x: int, height: int, width: int, size: tuple[int, int] = (600, 8
         pytest.param(box(0, 0, 20, 20), SMALLEST, id="in-the-corner"),
         pytest.param(box(590, 790, 10, 10), SMALLEST, id="in-the-last-corner"),
         pytest.param(box(200, 300, 100, 60), int(SMALLEST * 1.4), id="small"),
-        pytest.param(box(100, 100, 300, 300), None, id="too-large"),
+        pytest.param(box(100, 100, 400, 400), None, id="too-large"),
         pytest.param(box(0, 0, 0, 0), None, id="nothing"),
         pytest.param(box(5, 5, 10, 10, size=(100, 120)), None, id="a-small-picture"),
     ],
