@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from labeler_backend.boxes import ellipse_in
 from labeler_backend.masks.guided import Window
 from labeler_backend.masks.rle import BoolMask
-from labeler_backend.prompts.boxes import boxed, ellipse_in
+from labeler_backend.prompts.boxes import boxed
 from labeler_backend.prompts.drawing import on_working_grid, shrunk, to_pixels
 from labeler_backend.prompts.looks import sharpened
 from labeler_backend.prompts.prior import FIRST_TEMPERATURE, TEMPERATURE, Region, regions, votes
@@ -126,19 +127,25 @@ def _walked(scene: Scene, soft: FloatMap, marks: Sequence[Mark]) -> FloatMap:
 
 
 def _from_box(scene: Scene, box: tuple[int, int, int, int], enlarged: Enlarged | None) -> Step:
-    """What is in a box; its ellipse where nothing in it is told from the ground: it was not drawn for nothing."""
+    """What is in a box; where nothing is told from the ground its ellipse: it was drawn around something."""
+    y0, x0, y1, x1 = box
     inside = np.zeros(scene.size, bool)
-    inside[box[0] : box[2], box[1] : box[3]] = True
+    inside[y0:y1, x0:x1] = True
     window = zoom_window(inside) if enlarged is not None else None
     if window is None or enlarged is None:
         soft = boxed(scene, box)
         mask = to_pixels(scene, soft, None, ()) & inside
     else:
         top, left = window[0].start, window[1].start
-        near, part = (box[0] - top, box[1] - left, box[2] - top, box[3] - left), enlarged(window)
+        near, part = (y0 - top, x0 - left, y1 - top, x1 - left), enlarged(window)
         soft = boxed(part, near)
         mask = _placed(to_pixels(part, soft, None, ()), window, None, scene) & inside
-    return Step(mask if mask.any() else ellipse_in(scene.size, box), _sureness(soft), (), window)
+    return Step(
+        mask if mask.any() else ellipse_in((x0, y0, x1 - x0, y1 - y0), scene.size),
+        _sureness(soft),
+        (),
+        window,
+    )
 
 
 def _nested(scene: Scene, step: Step, mark: Mark, enlarged: Enlarged | None) -> list[Answered]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from labeler_backend.boxes import ellipse_in
 from labeler_backend.masks.refine import weighed
 from labeler_backend.masks.rle import BoolMask
 from labeler_backend.prompts.looks import sharpened
@@ -65,7 +66,7 @@ def boxed(scene: Scene, box: tuple[int, int, int, int]) -> FloatMap:
     y1, x1 = max(y0 + 1, -(-box[2] * h // height)), max(x0 + 1, -(-box[3] * w // width))
     inside = np.zeros((h, w), bool)
     inside[y0:y1, x0:x1] = True
-    found = [Region(ellipse_in((h, w), (y0, x0, y1, x1)), float(np.log(ELLIPSE)))]
+    found = [Region(ellipse_in((x0, y0, x1 - x0, y1 - y0), (h, w)), float(np.log(ELLIPSE)))]
     ground, standing = _look(scene, ~inside), standing_out(scene, inside)
     clear = np.clip(standing, -1, 1)
     everything = float(np.maximum(clear, 0)[inside].sum()) + 1e-6
@@ -101,16 +102,6 @@ def _fit(mask: BoolMask, box: tuple[int, int, int, int]) -> float:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     own = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
     return float(own / ((box[2] - box[0]) * (box[3] - box[1])))
-
-
-def ellipse_in(size: tuple[int, int], box: tuple[int, int, int, int]) -> BoolMask:
-    """(H, W) bool of `size`: the ellipse in a box y0, x0, y1, x1, for where nothing is known of what it holds."""
-    ellipse, (y0, x0, y1, x1) = np.zeros(size, np.uint8), box
-    centre, axes = ((x0 + x1) // 2, (y0 + y1) // 2), (max(1, (x1 - x0) // 2), max(1, (y1 - y0) // 2))
-    cv2.ellipse(ellipse, centre, axes, 0, 0, 360, 1, -1)
-    inside = np.zeros(size, bool)
-    inside[y0:y1, x0:x1] = True
-    return (ellipse > 0) & inside
 
 
 def standing_out(scene: Scene, inside: BoolMask) -> FloatMap:
