@@ -65,6 +65,8 @@ def find(request: Request, stack: ExitStack, quiet: bool) -> Learning:
                 submissions += acceptance.submissions(one)
     heads = _heads(project_folder(settings.data_dir, name) / "heads")
     if not submissions and not heads:
+        if tasks is not None:
+            raise LabelerError(_unlabelled(request))
         raise LabelerError(_nothing(request.project or name, settings.data_dir))
     return learning(request.project or name, submissions, heads, settings.costs)
 
@@ -150,6 +152,11 @@ def _heads(folder: Path) -> list[HeadRow]:
         )
         for one in versions.list()
     ]
+
+
+def _unlabelled(request: Request) -> str:
+    where = str(request.source) if request.source is not None else f"project {request.ls_project}"
+    return f"Nothing has been submitted in {where} yet, and no head was learned: there is nothing to report."
 
 
 def _nothing(name: str, data_dir: Path) -> str:

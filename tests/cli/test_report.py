@@ -172,6 +172,15 @@ def test_bad_input_is_one_line(call: Call, arguments: list[Any], sentence: str) 
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_project_in_which_nothing_was_submitted(call: Call) -> None:
+    with running() as studio:
+        number = studio.add_project(created_at="2026-11-23T10:02:22.841344Z")
+        studio.add_tasks(number, {"image": "a.jpg"})
+        result = call("--url", studio.url, "--token", TOKEN, "--ls-project", str(number))
+    assert result.exit_code == 2
+    assert f"Nothing has been submitted in project {number} yet" in result.stderr
+
+
 @pytest.mark.usefixtures("seen")
 def test_a_page_that_cannot_be_written(call: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
