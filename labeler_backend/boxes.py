@@ -1,4 +1,4 @@
-"""Boxes around objects of a video's frames."""
+"""Boxes around objects."""
 
 from __future__ import annotations
 

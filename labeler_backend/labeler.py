@@ -148,13 +148,11 @@ class Labeler:
     def mask_in_box(self, image: RGB, box: Box) -> BoolMask:
         """(H, W) bool: the object in a box (x, y, width, height in pixels), nothing outside it.
 
-        The ellipse in the box where nothing is found.
+        The ellipse in the box where nothing is found, or the box holds nothing of the image.
         """
         x, y, w, h = box
         found = self.click(image, Prompt(boxes=(Corners(x, y, x + w, y + h),))).found
-        if found and found[0].mask.any():
-            return found[0].mask
-        return ellipse_in(box, (image.shape[0], image.shape[1]))
+        return found[0].mask if found else ellipse_in(box, (image.shape[0], image.shape[1]))
 
     def propose(self, image: RGB, features: Features) -> list[Proposal]:
         """Proposals for one image, by falling score; named where there is a head."""

@@ -50,6 +50,7 @@ TYPICAL = 70
 CLEAR = 1.0
 """so many standard deviations past it a patch begins to stand out."""
 CLIP = 2.0
+"""Standard deviations past which a patch does not stand out any further."""
 _FAR = np.float32(4)  # the distance, squared, of opposite unit tokens
 _SPREAD_LEAST = 0.04
 
@@ -115,17 +116,18 @@ def standing_out(scene: Scene, inside: BoolMask) -> FloatMap:
         inside: (h, w) bool, the box on the working grid.
 
     Returns:
-        (h, w) in [-CLIP, CLIP]: below 0 = ground. 0 everywhere where hardly anything is outside.
+        (h, w) in [-CLIP, CLIP]: below 0 = ground. 0 everywhere where hardly anything is outside,
+        or the box is far less than a patch.
     """
     gh, gw = scene.canvas.grid
     box = cv2.resize(inside.astype(np.float32), (gw, gh), interpolation=cv2.INTER_AREA) > 0.05
     outside = np.flatnonzero(~box)
-    if len(outside) <= NEAREST:
+    if len(outside) <= NEAREST or not box.any():
         return np.zeros(inside.shape, np.float32)
     tokens = scene.tokens.reshape(gh * gw, -1)
     length = (tokens**2).sum(axis=1)
     far = length[:, None] + length[outside] - 2 * tokens @ tokens[outside].T
-    y, x = np.divmod(np.arange(gh * gw), gw)
+    y, x = (place.astype(np.int16) for place in np.divmod(np.arange(gh * gw), gw))
     near = (abs(y[:, None] - y[outside]) <= APART) & (abs(x[:, None] - x[outside]) <= APART)
     far[near] = _FAR
     distance = np.partition(far, NEAREST - 1, axis=1)[:, :NEAREST].mean(axis=1)

@@ -80,6 +80,7 @@ def test_a_post_that_a_proposal_takes_in_is_left_out() -> None:
         pytest.param(Box(0, 0, SIZE[1], SIZE[0]), id="all-of-the-picture"),
         pytest.param(Box(0, 0, SIZE[1], SIZE[0] - 15), id="but-a-row-of-patches"),
         pytest.param(Box(78, 82, 82, 86), id="less-than-a-patch"),
+        pytest.param(Box(72, 72, 74, 74), id="a-pixel-of-the-working-grid"),
     ],
 )
 def test_odd_boxes(box: Box) -> None:
